@@ -1,0 +1,195 @@
+"""That counting is free: the kernels with and without their counters, call by call in turn, on the same memory."""
+
+import copy
+import dataclasses
+import importlib
+import inspect
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import npconv as nc
+from bench.engines import WARM_UP
+from bench.intervals import interval
+from bench.layers import Array, Layer
+from bench.report import Bar, Report, Table, progress
+from bench.strip import write_package
+from bench.worker import working
+
+UNCOUNTED = "uncounted"
+# Rounds over all layers, and seconds for each layer in a round.
+ROUNDS, QUICK_ROUNDS = 240, 8
+SLICE, QUICK_SLICE = 0.04, 0.02
+BAR = 0.01
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a kernel, just as a plan makes it, and the same call without counters.
+
+    Both read and write the same arrays, so that nothing differs but the machine code: no address, no alignment.
+    """
+
+    counted: Any
+    uncounted: Any
+    arguments: tuple[Any, ...]
+    counter: Array
+    tally: Array
+
+    @classmethod
+    def of(cls, kernel: Any, arguments: tuple[Any, ...]) -> "Call":
+        """Return the pair of a kernel and its twin in the package without counters."""
+        function = kernel.py_func
+        module = importlib.import_module(f"{UNCOUNTED}.{function.__module__.rpartition('.')[2]}")
+        given = dict(zip(inspect.signature(function).parameters, arguments, strict=True))
+        return cls(kernel, getattr(module, function.__name__), arguments, given["counter"], given["tally"])
+
+    def run(self, kernel: Any) -> float:
+        """Run one of the two kernels and return its seconds."""
+        start = time.perf_counter()
+        # The counter of units, which every call starts at zero; no arithmetic is counted with it.
+        self.counter[0] = 0
+        kernel(*self.arguments)
+        return time.perf_counter() - start
+
+
+class Pairs:
+    """Runs kernels with and without counters; lives in a worker that compiles both afresh."""
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self.calls: list[Call] = []
+        with tempfile.TemporaryDirectory() as folder:
+            self.removed = write_package(Path(folder), UNCOUNTED)
+            sys.path.insert(0, folder)
+            for module in (Path(folder) / UNCOUNTED).glob("[a-z]*.py"):
+                importlib.import_module(f"{UNCOUNTED}.{module.stem}")
+            sys.path.remove(folder)
+
+    def statements_removed(self) -> int:
+        """Return how many statements the counters are."""
+        return self.removed
+
+    def prepare(self, layer: Layer, dtype: str) -> dict[str, Any]:
+        """Take up a layer; return whether both kernels write the same bits, and what each tallied."""
+        x, weight = layer.arrays(dtype)
+        plan = nc.plan_conv2d(x.shape, weight, padding=layer.padding, groups=layer.groups, num_threads=1)
+        y = np.empty(layer.y_shape, dtype)
+        made: list[tuple[Any, ...]] = []
+
+        def record(*arguments: Any) -> None:
+            made.append(arguments)
+
+        # A plan that notes the call instead of making it.
+        recorder = copy.copy(plan)
+        recorder.layout = dataclasses.replace(plan.layout, kernel=record)
+        recorder(x, out=y)
+        (arguments,) = made
+        call = Call.of(plan.layout.kernel, arguments)
+        outputs, tallies = [], []
+        for kernel in (call.counted, call.uncounted):
+            y.fill(np.nan)
+            call.tally.fill(0)
+            call.run(kernel)
+            outputs.append(y.tobytes())
+            tallies.append(call.tally.tolist())
+        self.calls.append(call)
+        return {"method": plan.method, "same_bits": outputs[0] == outputs[1], "tallies": tallies}
+
+    def time(self, i: int, seconds: float, swapped: bool) -> tuple[float, float]:
+        """Return the median seconds of layer i with and without counters, called in turns ABBA, or BAAB if swapped."""
+        call = self.calls[i]
+        kernels = (call.uncounted, call.counted) if swapped else (call.counted, call.uncounted)
+        times: tuple[list[float], list[float]] = ([], [])
+        start = time.perf_counter()
+        while time.perf_counter() < start + WARM_UP:
+            for kernel in kernels:
+                call.run(kernel)
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end or not times[0]:
+            for which in (0, 1, 1, 0):
+                times[which].append(call.run(kernels[which]))
+        first, second = float(np.median(times[0])), float(np.median(times[1]))
+        return (second, first) if swapped else (first, second)
+
+
+def measure(layers: Sequence[Layer], dtype: str, *, quick: bool) -> Report:
+    """Compare both kernels on all layers and hold the difference of the layers together to the bar."""
+    report = Report("counting")
+    rounds, seconds = (QUICK_ROUNDS, QUICK_SLICE) if quick else (ROUNDS, SLICE)
+    logs = np.empty((rounds, len(layers)))
+    micro = np.empty((rounds, len(layers)))
+    with working("bench.counting:Pairs", own_cache=True) as worker:
+        removed = worker.call("statements_removed")
+        checks = []
+        for i, layer in enumerate(layers):
+            progress(f"counting: compiling {i + 1}/{len(layers)}: {layer.name}")
+            checks.append(worker.call("prepare", layer, dtype))
+        for r in range(rounds):
+            if r % 10 == 0:
+                progress(f"counting: round {r + 1}/{rounds}")
+            for i in range(len(layers)):
+                counted, uncounted = worker.call("time", i, seconds, r % 2 == 1)
+                logs[r, i], micro[r, i] = np.log(counted / uncounted), counted * 1e6
+    for layer, check in zip(layers, checks, strict=True):
+        report.faults.extend(f"{layer.name}: {fault}" for fault in faults(check))
+    rows = [difference(logs[:, i : i + 1]) for i in range(len(layers))]
+    together = difference(logs)
+    columns = ["layer", "method", "us", "difference", "95 %"]
+    lines = [
+        [layer.name, check["method"], f"{time:.1f}", *percent(*row)]
+        for layer, check, time, row in zip(layers, checks, np.median(micro, axis=0), rows, strict=True)
+    ]
+    title = f"{dtype}: time with counters against time without, {rounds} rounds"
+    report.tables.append(Table(title, columns, [*lines, ["all together", "", "", *percent(*together)]], words=2))
+    low, high = together[1:]
+    asked = f"{dtype}: counting is free, 95 % interval within {BAR:.0%} over the layers together"
+    met = None if quick else low >= -BAR and high <= BAR
+    report.bars.append(Bar(asked, " in ".join(percent(*together)), met))
+    report.notes.append(f"Without counters the kernels are {removed} statements shorter.")
+    report.data.update(
+        dtype=dtype,
+        statements_removed=removed,
+        together=together,
+        rows=[
+            {"layer": layer.name, "method": check["method"], "difference": row, "log_ratios": of.round(6).tolist()}
+            for layer, check, row, of in zip(layers, checks, rows, logs.T, strict=True)
+        ],
+    )
+    return report
+
+
+def faults(check: dict[str, Any]) -> list[str]:
+    """Return what is wrong with a pair."""
+    counted, uncounted = check["tallies"]
+    found = []
+    if not check["same_bits"]:
+        found.append("the outputs differ without counters")
+    if not any(counted):
+        found.append("the kernel with counters counts nothing")
+    if any(uncounted):
+        found.append(f"the kernel without counters counts: {uncounted}")
+    return found
+
+
+def difference(logs: Array) -> tuple[float, float, float]:
+    """Return the relative difference and its 95 % interval: the mean over layers of the median log ratio of a round.
+
+    Parameters
+    ----------
+    logs : ndarray, shape (rounds, layers)
+        Logarithms of time with counters over time without.
+    """
+    middle = float(np.median(logs, axis=0).mean())
+    low, high = interval(lambda picks: np.median(logs[picks], axis=1).mean(axis=1), len(logs))
+    return float(np.expm1(middle)), float(np.expm1(low)), float(np.expm1(high))
+
+
+def percent(middle: float, low: float, high: float) -> tuple[str, str]:
+    """Return a difference and its interval as text."""
+    return f"{middle:+.2%}", f"{low:+.2%}..{high:+.2%}"

@@ -1,0 +1,211 @@
+"""The engines that are timed, behind the same few methods. They live in workers, and import their library there."""
+
+import contextlib
+import gc
+import importlib.metadata
+import importlib.util
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+
+from bench.layers import Array, Layer
+
+# Caches, branch predictors and a dozing core are back after this long.
+WARM_UP = 0.003
+FEWEST_CALLS = 3
+
+
+class Engine(ABC):
+    """A library with one layer ready, in as many variants as it has good ways to run it.
+
+    Attributes
+    ----------
+    label : str
+        Its name in tables.
+    packages : tuple of str
+        What has to be installed, as imported; the first one's version is reported.
+    dtypes : tuple of str
+        The types that it convolves.
+    """
+
+    label: ClassVar[str]
+    packages: ClassVar[tuple[str, ...]]
+    dtypes: ClassVar[tuple[str, ...]] = ("float32",)
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self.variants: dict[str, Callable[[], Any]] = {}
+        # Some libraries read the arrays by address and do not keep them.
+        self.arrays: tuple[Array, ...] = ()
+
+    @classmethod
+    def missing(cls) -> list[str]:
+        """Return the packages that are not installed."""
+        return [name for name in cls.packages if importlib.util.find_spec(name) is None]
+
+    @classmethod
+    def version(cls) -> str:
+        """Return the installed version."""
+        return importlib.metadata.version(cls.packages[0])
+
+    @abstractmethod
+    def ready(self, layer: Layer, x: Array, weight: Array) -> dict[str, Callable[[], Any]]:
+        """Return the ways to compute the layer, by name: calls that return the result in the library's own form."""
+
+    def prepare(self, layer: Layer, dtype: str) -> dict[str, Array]:
+        """Make a layer ready and return each variant's output, shape (1, O, H, H)."""
+        self.variants = {}
+        gc.collect()
+        x, weight = self.arrays = layer.arrays(dtype)
+        self.variants = self.ready(layer, x, weight)
+        return {name: np.array(run()).reshape(layer.y_shape) for name, run in self.variants.items()}
+
+    def time(self, seconds: float) -> dict[str, float]:
+        """Run each variant for so many seconds, warmed up, and return its median seconds for one call."""
+        return {name: median_time(run, seconds) for name, run in self.variants.items()}
+
+
+def median_time(run: Callable[[], Any], seconds: float) -> float:
+    """Return the median time of a call, in seconds, of all that fit in so many seconds after a warm-up."""
+    now = time.perf_counter()
+    warm, calls = now + WARM_UP, 0
+    while now < warm or calls < FEWEST_CALLS:
+        run()
+        now = time.perf_counter()
+        calls += 1
+    end = now + seconds
+    times: list[float] = []
+    while now < end or len(times) < FEWEST_CALLS:
+        start = time.perf_counter()
+        run()
+        now = time.perf_counter()
+        times.append(now - start)
+    return float(np.median(times))
+
+
+class Npconv(Engine):
+    """The library that is measured here: a plan, which writes into an array of its caller."""
+
+    label = "npconv"
+    packages = ("npconv",)
+    dtypes = ("float32", "float64")
+
+    @classmethod
+    def version(cls) -> str:
+        """Return the version of the package that is imported, installed or not."""
+        import npconv
+
+        return npconv.__version__
+
+    def ready(self, layer: Layer, x: Array, weight: Array) -> dict[str, Callable[[], Any]]:
+        """As `Engine.ready`."""
+        import npconv as nc
+
+        plan = nc.plan_conv2d(x.shape, weight, padding=layer.padding, groups=layer.groups, num_threads=self.threads)
+        y = np.empty(layer.y_shape, x.dtype)
+        return {plan.method: lambda: plan(x, out=y)}
+
+
+class PyTorch(Engine):
+    """PyTorch in inference mode, in its two memory layouts; to change from one to the other costs nothing here."""
+
+    label = "PyTorch"
+    packages = ("torch",)
+    dtypes = ("float32", "float64")
+
+    def __init__(self, threads: int) -> None:
+        import torch
+
+        super().__init__(threads)
+        torch.set_num_threads(threads)
+        # For the life of this process.
+        self.mode = contextlib.ExitStack()
+        self.mode.enter_context(torch.inference_mode())
+
+    def ready(self, layer: Layer, x: Array, weight: Array) -> dict[str, Callable[[], Any]]:
+        """As `Engine.ready`."""
+        import torch
+
+        def variant(memory_format: Any) -> Callable[[], Any]:
+            image = torch.from_numpy(x).to(memory_format=memory_format)
+            filters = torch.from_numpy(weight).to(memory_format=memory_format)
+            return lambda: torch.nn.functional.conv2d(image, filters, padding=layer.padding, groups=layer.groups)
+
+        return {"contiguous": variant(torch.contiguous_format), "channels last": variant(torch.channels_last)}
+
+
+def onnx_model(layer: Layer, weight: Array) -> bytes:
+    """Return a model of one convolution with constant weights, serialised."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    float_type = TensorProto.DOUBLE if weight.dtype == np.float64 else TensorProto.FLOAT
+    node = helper.make_node("Conv", ["x", "w"], ["y"], pads=[layer.padding] * 4, group=layer.groups)
+    graph = helper.make_graph(
+        [node],
+        "layer",
+        [helper.make_tensor_value_info("x", float_type, layer.x_shape)],
+        [helper.make_tensor_value_info("y", float_type, layer.y_shape)],
+        [numpy_helper.from_array(weight, "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    # The oldest form that has this operator set, which every reader of today knows.
+    model.ir_version = 8
+    serialised: bytes = model.SerializeToString()
+    return serialised
+
+
+class OnnxRuntime(Engine):
+    """ONNX Runtime: a prepared session, called as usual and with its arrays bound beforehand."""
+
+    label = "ONNX Runtime"
+    packages = ("onnxruntime", "onnx")
+
+    def ready(self, layer: Layer, x: Array, weight: Array) -> dict[str, Callable[[], Any]]:
+        """As `Engine.ready`."""
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        session = onnxruntime.InferenceSession(onnx_model(layer, weight), options, providers=["CPUExecutionProvider"])
+        y = np.empty(layer.y_shape, x.dtype)
+        binding = session.io_binding()
+        for bind, name, array in ((binding.bind_input, "x", x), (binding.bind_output, "y", y)):
+            bind(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+
+        def bound() -> Array:
+            session.run_with_iobinding(binding)
+            return y
+
+        return {"run": lambda: session.run(None, {"x": x})[0], "bound": bound}
+
+
+class OpenVino(Engine):
+    """OpenVINO, told to compute in float32: on some CPUs it would take bfloat16."""
+
+    label = "OpenVINO"
+    packages = ("openvino", "onnx")
+
+    def ready(self, layer: Layer, x: Array, weight: Array) -> dict[str, Callable[[], Any]]:
+        """As `Engine.ready`."""
+        import openvino
+
+        core = openvino.Core()
+        options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": self.threads}
+        model = core.compile_model(core.read_model(onnx_model(layer, weight)), "CPU", options)
+        request = model.create_infer_request()
+        request.set_input_tensor(openvino.Tensor(x, shared_memory=True))
+
+        def infer() -> Array:
+            request.infer()
+            y: Array = request.get_output_tensor().data
+            return y
+
+        return {"infer": infer}
+
+
+ENGINES = {engine.label: engine for engine in (Npconv, PyTorch, OnnxRuntime, OpenVino)}

@@ -1,0 +1,126 @@
+"""What it costs to begin: the import, and a first call with a warm or an empty cache, each in a fresh process."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from bench.intervals import interval
+from bench.report import Bar, Report, Table, progress
+
+REPETITIONS, QUICK_REPETITIONS = 25, 3
+COLD_REPETITIONS, QUICK_COLD_REPETITIONS = 3, 1
+IMPORT_BAR = 0.1
+FIRST_CALL_BAR = 0.8
+
+# The clock of the process itself begins after the interpreter has; the clock outside sees that too, and the end.
+BEGIN = "import time; begin = time.perf_counter()"
+END = "import sys; end = time.perf_counter(); import json; print(json.dumps([end - begin, 'numba' in sys.modules]))"
+IMPORTS = {"import numpy": "import numpy as np", "import numpy, npconv": "import numpy as np, npconv as nc"}
+FIRST_CALLS = {
+    "conv2d": "nc.conv2d(np.ones((1, 8, 32, 32), 'f4'), np.ones((8, 8, 3, 3), 'f4'), padding=1)",
+    "depthwise_conv2d": "nc.depthwise_conv2d(np.ones((1, 8, 32, 32), 'f4'), np.ones((8, 1, 3, 3), 'f4'), padding=1)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One fresh process: seconds by its own clock, seconds by ours, and whether it imported Numba."""
+
+    inside: float
+    outside: float
+    numba: bool
+
+
+def fresh(program: Sequence[str], cache: str) -> Run:
+    """Run statements in a fresh process whose kernels are cached in a folder of our choice."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": cache}
+    command = [sys.executable, "-c", "\n".join([BEGIN, *program, END])]
+    start = time.perf_counter()
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    outside = time.perf_counter() - start
+    inside, numba = json.loads(result.stdout)
+    return Run(inside, outside, numba)
+
+
+def measure(*, quick: bool) -> Report:
+    """Start many processes, in turns, and hold the medians to the bars."""
+    report = Report("startup")
+    repetitions = QUICK_REPETITIONS if quick else REPETITIONS
+    warm = {**{name: [line] for name, line in IMPORTS.items()}, **first_calls()}
+    runs: dict[str, list[Run]] = {name: [] for name in warm}
+    with tempfile.TemporaryDirectory() as cache:
+        for program in warm.values():
+            # Writes the bytecode and the compiled kernels.
+            fresh(program, cache)
+        for r in range(repetitions):
+            progress(f"startup: {r + 1}/{repetitions}")
+            for name, program in warm.items():
+                runs[name].append(fresh(program, cache))
+    for name, program in first_calls().items():
+        cold = runs[f"{name}, empty cache"] = []
+        for r in range(QUICK_COLD_REPETITIONS if quick else COLD_REPETITIONS):
+            progress(f"startup: {name} with an empty cache, {r + 1}")
+            with tempfile.TemporaryDirectory() as cache:
+                cold.append(fresh(program, cache))
+    report.tables.append(table(runs))
+    report.bars.extend(bars(runs, quick=quick))
+    if any(run.numba for run in runs["import numpy, npconv"]):
+        report.faults.append("import npconv imports Numba")
+    report.data["runs"] = {name: [asdict(run) for run in of] for name, of in runs.items()}
+    return report
+
+
+def first_calls() -> dict[str, list[str]]:
+    """Return the programs that import and make one call, by name."""
+    return {f"import, {name}": [IMPORTS["import numpy, npconv"], call] for name, call in FIRST_CALLS.items()}
+
+
+def medians(runs: Sequence[Run]) -> tuple[float, float]:
+    """Return the median seconds by the inner and by the outer clock."""
+    return float(np.median([run.inside for run in runs])), float(np.median([run.outside for run in runs]))
+
+
+def table(runs: dict[str, list[Run]]) -> Table:
+    """Return what was measured, in milliseconds."""
+    rows = [
+        [name, str(len(of)), *(f"{seconds * 1e3:.1f}" for seconds in medians(of)), "yes" if of[0].numba else "no"]
+        for name, of in runs.items()
+    ]
+    return Table("Fresh processes, medians", ["program", "runs", "inside ms", "outside ms", "Numba"], rows)
+
+
+def added(both: Sequence[float], alone: Sequence[float]) -> tuple[float, float]:
+    """Return the difference of two medians, and the upper end of its 95 % interval."""
+    more, less = np.array(both), np.array(alone)
+    _, high = interval(lambda picks: np.median(more[picks], axis=1) - np.median(less[picks], axis=1), len(more))
+    return float(np.median(more) - np.median(less)), high
+
+
+def bars(runs: dict[str, list[Run]], *, quick: bool) -> list[Bar]:
+    """Return what the import adds, by the clock that saw more of it, and the slower of the first calls."""
+    both, alone = runs["import numpy, npconv"], runs["import numpy"]
+    adds, at_most = max(
+        added([run.inside for run in both], [run.inside for run in alone]),
+        added([run.outside for run in both], [run.outside for run in alone]),
+    )
+    first = {name: medians(runs[name])[0] for name in first_calls()}
+    slowest = max(first, key=lambda name: first[name])
+    return [
+        Bar(
+            f"import npconv adds at most {IMPORT_BAR} s to import numpy",
+            f"{adds * 1e3:.1f} ms, up to {at_most * 1e3:.1f} (95 %)",
+            None if quick else adds <= IMPORT_BAR,
+        ),
+        Bar(
+            f"imports and first float32 call with a warm cache at most {FIRST_CALL_BAR} s",
+            f"{first[slowest]:.3f} s, {slowest}",
+            None if quick else first[slowest] <= FIRST_CALL_BAR,
+        ),
+    ]

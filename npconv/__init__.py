@@ -1,0 +1,81 @@
+"""Convolution from scratch on NumPy and Numba: grouped, depthwise, pointwise and separable, every operation counted."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from npconv import reference
+    from npconv.counts import OpCount, count_conv2d, counting
+    from npconv.functional import (
+        channel_shuffle,
+        channel_unshuffle,
+        col2im,
+        conv2d,
+        depthwise_conv2d,
+        im2col,
+        pointwise_conv2d,
+        separable_conv2d,
+    )
+    from npconv.geometry import conv2d_output_shape, resolve_padding
+    from npconv.plan import Conv2dPlan, plan_conv2d
+    from npconv.threads import get_num_threads, set_num_threads
+    from npconv.warmup import show_versions, warmup
+
+__version__ = "0.1.0"
+
+# Where each public name lives; nothing is imported before it is asked for.
+_HOMES = {
+    "counts": ("OpCount", "count_conv2d", "counting"),
+    "functional": (
+        "channel_shuffle",
+        "channel_unshuffle",
+        "col2im",
+        "conv2d",
+        "depthwise_conv2d",
+        "im2col",
+        "pointwise_conv2d",
+        "separable_conv2d",
+    ),
+    "geometry": ("conv2d_output_shape", "resolve_padding"),
+    "plan": ("Conv2dPlan", "plan_conv2d"),
+    "threads": ("get_num_threads", "set_num_threads"),
+    "warmup": ("show_versions", "warmup"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Conv2dPlan",
+    "OpCount",
+    "channel_shuffle",
+    "channel_unshuffle",
+    "col2im",
+    "conv2d",
+    "conv2d_output_shape",
+    "count_conv2d",
+    "counting",
+    "depthwise_conv2d",
+    "get_num_threads",
+    "im2col",
+    "plan_conv2d",
+    "pointwise_conv2d",
+    "reference",
+    "resolve_padding",
+    "separable_conv2d",
+    "set_num_threads",
+    "show_versions",
+    "warmup",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "reference":
+        return import_module("npconv.reference")
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'npconv' has no attribute {name!r}")
+    value = getattr(import_module(f"npconv.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,543 @@
+"""Convolution and its relatives as functions: check the call, plan it, run it, count it."""
+
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from npconv.arrays import as_array, as_bias, as_out, flat, result_dtypes
+from npconv.counts import CountRecord, OpCount, is_counting, record
+from npconv.arguments import PaddingLike, PairLike, index
+from npconv.geometry import Geometry, conv2d_geometry, windows_geometry
+from npconv.kernels.columns import fold, unfold
+from npconv.kernels.registers import RegisterTile
+from npconv.kernels.shuffle import shuffle
+from npconv.kernels.targets import target
+from npconv.kernels.tile import ADD, MOVED
+from npconv.layouts import axis_spans, simplified, table
+from npconv.plan import make_plan
+from npconv.threads import get_num_threads, share
+from npconv.workspace import TALLIES
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+
+def conv2d(
+    x: Any,
+    weight: Any,
+    bias: Any = None,
+    *,
+    stride: PairLike = 1,
+    padding: PaddingLike = 0,
+    dilation: PairLike = 1,
+    groups: int = 1,
+    method: str = "auto",
+    out: Any = None,
+    return_counts: bool = False,
+) -> Any:
+    """Compute a 2-D convolution (cross-correlation: the filter is not flipped), ordinary or grouped.
+
+    Parameters
+    ----------
+    x : array_like, shape (N, C, H, W)
+        Input.
+    weight : array_like, shape (O, C // groups, KH, KW)
+        Filters. Filter o belongs to group ``o // (O // groups)`` and sees the channels of that group alone.
+    bias : array_like, shape (O,), optional
+        Added to each output, where the sum begins.
+    stride : int or (int, int), optional
+        Rows and columns from one window to the next.
+    padding : int, (int, int), ((int, int), (int, int)) or {"valid", "same", "same_lower"}, optional
+        Zeros around the image: on every side, per axis, or ``((top, bottom), (left, right))``. "same" makes the output
+        ``ceil(size / stride)``, an odd zero at the end; "same_lower" puts it at the beginning.
+    dilation : int or (int, int), optional
+        Rows and columns from one tap to the next; 1 means none.
+    groups : int, optional
+        Number of groups; C and O are multiples of it.
+    method : {"auto", "naive", "im2col", "direct", "depthwise"}, optional
+        How to compute. All but "naive" give the same bits.
+    out : ndarray, shape (N, O, OH, OW), optional
+        Where to put the result: writable, C-contiguous, of the result's type, no part of an input.
+    return_counts : bool, optional
+        Whether to return the counts as well.
+
+    Returns
+    -------
+    y : ndarray, shape (N, O, OH, OW)
+        The result, of type ``np.result_type(x, weight)`` for floats and int64 for integers.
+    counts : OpCount
+        What was executed, where `return_counts` asks for it.
+
+    Raises
+    ------
+    TypeError
+        If a type cannot be convolved, or an option is not an integer.
+    ValueError
+        If shapes do not fit, an option is out of range, or the method cannot serve the call.
+    MemoryError
+        If the result is too large to allocate.
+
+    Notes
+    -----
+    With ``C_g = C // groups``, ``F = O // groups`` and zeros outside the image,
+
+    ``y[n, o, oh, ow] = bias[o] + sum over c < C_g, kh, kw of
+    x[n, (o // F)*C_g + c, oh*sh + kh*dh - top, ow*sw + kw*dw - left] * weight[o, c, kh, kw]``,
+
+    summed in the order (c, kh, kw) with one rounding a step where the CPU fuses multiply and add: Krizhevsky, Sutskever and Hinton
+    (2012), section 3.2, for groups; Dumoulin and Visin (2016), chapter 2, for the output size
+    ``(H + top + bottom - dh*(KH - 1) - 1) // sh + 1``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import npconv as nc
+    >>> x = np.arange(9.0).reshape(1, 1, 3, 3)
+    >>> nc.conv2d(x, np.ones((1, 1, 2, 2)))
+    array([[[[ 8., 12.],
+             [20., 24.]]]])
+    >>> y, counts = nc.conv2d(x, np.ones((1, 1, 2, 2)), padding=1, return_counts=True)
+    >>> counts.mul, counts.padding_mul
+    (36, 28)
+    """
+    return _convolve("conv2d", x, weight, bias, stride, padding, dilation, groups, method, out, return_counts)
+
+
+def depthwise_conv2d(
+    x: Any,
+    weight: Any,
+    bias: Any = None,
+    *,
+    stride: PairLike = 1,
+    padding: PaddingLike = 0,
+    dilation: PairLike = 1,
+    method: str = "auto",
+    out: Any = None,
+    return_counts: bool = False,
+) -> Any:
+    """Compute a depthwise 2-D convolution (cross-correlation): each channel has filters of its own and sees no other.
+
+    As `conv2d` with ``groups=C``. With m filters a channel, output channel ``c*m + j`` comes from input channel c.
+
+    Parameters
+    ----------
+    x : array_like, shape (N, C, H, W)
+        Input.
+    weight : array_like, shape (C * m, 1, KH, KW)
+        Filters, m for each channel.
+    bias : array_like, shape (C * m,), optional
+        As `conv2d`.
+    stride, padding, dilation, method, out, return_counts
+        As `conv2d`.
+
+    Returns
+    -------
+    y : ndarray, shape (N, C * m, OH, OW)
+        The result.
+    counts : OpCount
+        What was executed, where `return_counts` asks for it.
+
+    Raises
+    ------
+    TypeError, ValueError, MemoryError
+        As `conv2d`.
+
+    Notes
+    -----
+    Sifre (2014), section 6.2, and Chollet (2017), Xception.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import npconv as nc
+    >>> x = np.stack([np.full((2, 2), 1.0), np.full((2, 2), 10.0)])[None]
+    >>> nc.depthwise_conv2d(x, np.ones((2, 1, 2, 2))).ravel()
+    array([ 4., 40.])
+    """
+    x = as_array("depthwise_conv2d", "x", x)
+    channels = x.shape[1] if x.ndim == 4 else 1
+    return _convolve("depthwise_conv2d", x, weight, bias, stride, padding, dilation, channels or 1, method, out, return_counts)
+
+
+def pointwise_conv2d(x: Any, weight: Any, bias: Any = None, *, groups: int = 1, out: Any = None, return_counts: bool = False) -> Any:
+    """Compute a pointwise (1x1) convolution (cross-correlation): at each pixel, sums over channels.
+
+    As `conv2d` with a 1x1 kernel.
+
+    Parameters
+    ----------
+    x : array_like, shape (N, C, H, W)
+        Input.
+    weight : array_like, shape (O, C // groups) or (O, C // groups, 1, 1)
+        Filters.
+    bias : array_like, shape (O,), optional
+        As `conv2d`.
+    groups, out, return_counts
+        As `conv2d`.
+
+    Returns
+    -------
+    y : ndarray, shape (N, O, H, W)
+        The result.
+    counts : OpCount
+        What was executed, where `return_counts` asks for it.
+
+    Raises
+    ------
+    TypeError, ValueError, MemoryError
+        As `conv2d`.
+
+    Notes
+    -----
+    Lin, Chen and Yan (2013), Network in Network, section 3.1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import npconv as nc
+    >>> nc.pointwise_conv2d(np.array([[[[1.0]], [[2.0]]]]), np.array([[3.0, 4.0]])).ravel()
+    array([11.])
+    """
+    weight = as_array("pointwise_conv2d", "weight", weight)
+    if weight.ndim == 2:
+        weight = weight[:, :, None, None]
+    if weight.ndim == 4 and weight.shape[2:] != (1, 1):
+        raise ValueError(
+            f"pointwise_conv2d: weight has a {weight.shape[2]}x{weight.shape[3]} kernel, but a pointwise one is 1x1. "
+            f"Did you mean conv2d?\n        (weight {weight.shape})"
+        )
+    return _convolve("pointwise_conv2d", x, weight, bias, 1, 0, 1, groups, "auto", out, return_counts)
+
+
+def separable_conv2d(
+    x: Any,
+    depthwise_weight: Any,
+    pointwise_weight: Any,
+    bias: Any = None,
+    *,
+    stride: PairLike = 1,
+    padding: PaddingLike = 0,
+    dilation: PairLike = 1,
+    out: Any = None,
+    return_counts: bool = False,
+) -> Any:
+    """Compute a depthwise separable convolution (cross-correlation): `depthwise_conv2d`, then `pointwise_conv2d`.
+
+    Parameters
+    ----------
+    x : array_like, shape (N, C, H, W)
+        Input.
+    depthwise_weight : array_like, shape (C * m, 1, KH, KW)
+        Filters of the depthwise convolution.
+    pointwise_weight : array_like, shape (O, C * m) or (O, C * m, 1, 1)
+        Filters of the pointwise convolution.
+    bias : array_like, shape (O,), optional
+        Bias of the pointwise convolution.
+    stride, padding, dilation
+        Of the depthwise convolution, as `conv2d`.
+    out, return_counts
+        As `conv2d`.
+
+    Returns
+    -------
+    y : ndarray, shape (N, O, OH, OW)
+        The result.
+    counts : OpCount
+        What both executed, where `return_counts` asks for it.
+
+    Raises
+    ------
+    TypeError, ValueError, MemoryError
+        As `conv2d`.
+
+    Notes
+    -----
+    Howard et al. (2017), MobileNets, section 3.1: of the ``KH*KW*O`` products that an ordinary convolution spends on an input element,
+    ``KH*KW + O`` remain.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import npconv as nc
+    >>> x = np.ones((1, 2, 2, 2))
+    >>> y, counts = nc.separable_conv2d(x, np.ones((2, 1, 2, 2)), np.ones((3, 2)), return_counts=True)
+    >>> y.ravel(), counts.mul
+    (array([8., 8., 8.]), 14)
+    """
+    operation = "separable_conv2d"
+    x, pointwise = as_array(operation, "x", x), as_array(operation, "pointwise_weight", pointwise_weight)
+    depthwise = as_array(operation, "depthwise_weight", depthwise_weight)
+    dtypes = result_dtypes(operation, result_dtypes(operation, x.dtype, depthwise.dtype)[0], pointwise.dtype)
+    groups = (x.shape[1] if x.ndim == 4 else 1) or 1
+    geometry = conv2d_geometry(
+        x.shape, depthwise.shape, stride=stride, padding=padding, dilation=dilation, groups=groups, operation=operation
+    )
+    shape = pointwise.shape + (1, 1) if pointwise.ndim == 2 else pointwise.shape
+    last = conv2d_geometry(geometry.y_shape, shape, operation=operation)
+    if shape[2:] != (1, 1):
+        raise ValueError(
+            f"{operation}: pointwise_weight has a {shape[2]}x{shape[3]} kernel, but a pointwise one is 1x1. "
+            f"Did you mean the depthwise weight?\n        (pointwise_weight {shape})"
+        )
+    bias = as_bias(operation, bias, last.O, dtypes[0])
+    y = as_out(operation, out, last.y_shape, dtypes[0], (x, depthwise, pointwise, bias))
+    between = as_out(operation, None, geometry.y_shape, dtypes[0], ())
+    counted = return_counts or is_counting()
+    one, first = _compute(operation, geometry, x, depthwise, None, dtypes, "auto", between, counted)
+    two, second = _compute(operation, last, between, pointwise, bias, dtypes, "auto", y, counted)
+    return _handed_over(operation, f"{one}, {two}", x, depthwise, y, first + second, return_counts)
+
+
+def channel_shuffle(x: Any, groups: int) -> Any:
+    """Interleave the channels of `groups` groups: ``y[:, j*groups + i] = x[:, i*(C // groups) + j]``.
+
+    Parameters
+    ----------
+    x : array_like, shape (N, C, H, W)
+        Input; any numeric type that `conv2d` takes.
+    groups : int
+        Number of groups; C is a multiple of it.
+
+    Returns
+    -------
+    ndarray, shape (N, C, H, W)
+        The same planes in another order, of the same type.
+
+    Raises
+    ------
+    TypeError
+        If `groups` is not an integer, or x has a type that cannot be convolved.
+    ValueError
+        If x does not have four axes, or C is not a multiple of `groups`.
+
+    Notes
+    -----
+    Zhang, Zhou, Lin and Sun (2018), ShuffleNet, section 3.1: channels as a matrix (groups, C // groups), transposed. No arithmetic,
+    and each element is moved once. `channel_unshuffle` is the inverse.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import npconv as nc
+    >>> nc.channel_shuffle(np.arange(6.0).reshape(1, 6, 1, 1), 2).ravel()
+    array([0., 3., 1., 4., 2., 5.])
+    """
+    return _shuffled("channel_shuffle", x, groups, inverse=False)
+
+
+def channel_unshuffle(x: Any, groups: int) -> Any:
+    """Undo `channel_shuffle`: ``y[:, i*(C // groups) + j] = x[:, j*groups + i]``.
+
+    Parameters
+    ----------
+    x : array_like, shape (N, C, H, W)
+        Input; any numeric type that `conv2d` takes.
+    groups : int
+        Number of groups that the shuffle interleaved; C is a multiple of it.
+
+    Returns
+    -------
+    ndarray, shape (N, C, H, W)
+        The same planes in their old order, of the same type.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `channel_shuffle`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import npconv as nc
+    >>> nc.channel_unshuffle(np.array([0.0, 3, 1, 4, 2, 5]).reshape(1, 6, 1, 1), 2).ravel()
+    array([0., 1., 2., 3., 4., 5.])
+    """
+    return _shuffled("channel_unshuffle", x, groups, inverse=True)
+
+
+def im2col(
+    x: Any, kernel_size: PairLike, *, stride: PairLike = 1, padding: PaddingLike = 0, dilation: PairLike = 1
+) -> Any:
+    """Unfold an image into the matrix whose columns are its windows.
+
+    Parameters
+    ----------
+    x : array_like, shape (N, C, H, W)
+        Input.
+    kernel_size : int or (int, int)
+        Rows and columns of a window.
+    stride, padding, dilation
+        As `conv2d`.
+
+    Returns
+    -------
+    ndarray, shape (N, C * KH * KW, OH * OW)
+        Row ``(c*KH + kh)*KW + kw``, column ``oh*OW + ow`` holds the input under tap (c, kh, kw) of output (oh, ow), or zero.
+
+    Raises
+    ------
+    TypeError, ValueError, MemoryError
+        As `conv2d`.
+
+    Notes
+    -----
+    Chellapilla, Puri and Simard (2006), section 4. The fast path of `conv2d` packs this matrix a panel at a time and never has it whole.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import npconv as nc
+    >>> nc.im2col(np.arange(6.0).reshape(1, 1, 2, 3), (2, 2))[0]
+    array([[0., 1.],
+           [1., 2.],
+           [3., 4.],
+           [4., 5.]])
+    """
+    x = as_array("im2col", "x", x)
+    geometry = windows_geometry(
+        x.shape, kernel_size, stride=stride, padding=padding, dilation=dilation, operation="im2col"
+    )
+    g = simplified(geometry)
+    rows = x.shape[1] * geometry.KH * geometry.KW
+    columns = as_out("im2col", None, (g.N, rows, geometry.OH * geometry.OW), x.dtype, (x,))
+    # Elements only move, so they move as unsigned integers of their size.
+    bits = np.dtype(f"u{x.dtype.itemsize}")
+    units = g.N * rows
+    sizes = (units, g.H, g.W, g.KH, g.KW, g.OH, g.OW, *g.stride, *g.dilation, g.padding[0][0], g.padding[1][0])
+    tile = RegisterTile(1, 1, target().lanes(bits.itemsize))
+    arrays = (_spans(g), flat(x, x.dtype).view(bits), columns.reshape(-1).view(bits))
+    moved = _share_units(unfold, (tile, sizes, *arrays), columns.size)
+    _record("im2col", "im2col", x, None, columns, OpCount(moved=int(moved[MOVED])))
+    return columns
+
+
+def col2im(
+    columns: Any,
+    x_shape: tuple[int, int, int, int],
+    kernel_size: PairLike,
+    *,
+    stride: PairLike = 1,
+    padding: PaddingLike = 0,
+    dilation: PairLike = 1,
+) -> Any:
+    """Fold a matrix of windows back into an image, adding where they overlap: the adjoint of `im2col`.
+
+    Parameters
+    ----------
+    columns : array_like, shape (N, C * KH * KW, OH * OW)
+        Windows, as `im2col` orders them.
+    x_shape : tuple of int, (N, C, H, W)
+        Shape of the image.
+    kernel_size, stride, padding, dilation
+        As `im2col`.
+
+    Returns
+    -------
+    ndarray, shape (N, C, H, W)
+        The image: floats in the type of `columns`, float16 summed in float32; integers in int64.
+
+    Raises
+    ------
+    TypeError, ValueError, MemoryError
+        As `im2col`; `columns` must have the shape that `im2col` gives for `x_shape`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import npconv as nc
+    >>> nc.col2im(np.ones((1, 4, 2)), (1, 1, 2, 3), (2, 2))
+    array([[[[1., 2., 1.],
+             [1., 2., 1.]]]])
+    """
+    columns = as_array("col2im", "columns", columns)
+    geometry = windows_geometry(
+        x_shape, kernel_size, stride=stride, padding=padding, dilation=dilation, operation="col2im"
+    )
+    g = simplified(geometry)
+    expected = (geometry.N, geometry.C * geometry.KH * geometry.KW, geometry.OH * geometry.OW)
+    if columns.shape != expected:
+        raise ValueError(
+            f"col2im: columns has shape {columns.shape}, but im2col of x {geometry.x_shape} with a {geometry.KH}x{geometry.KW} "
+            f"kernel gives {expected}. Did you mean other options?\n        (x_shape {geometry.x_shape})"
+        )
+    dtype, accumulator = result_dtypes("col2im", columns.dtype, columns.dtype)
+    x = as_out("col2im", None, geometry.x_shape, dtype, (columns,))
+    sums = np.zeros(x.size, accumulator)
+    sizes = (
+        geometry.N * geometry.C, g.H, g.W, g.KH, g.KW, g.OH, g.OW, *g.stride, *g.dilation, g.padding[0][0], g.padding[1][0],
+    )  # fmt: skip
+    tally = _share_units(fold, (RegisterTile(1, 1, 1), sizes, _spans(g), flat(columns, accumulator), sums), columns.size)
+    with np.errstate(over="ignore"):
+        x[...] = sums.reshape(x.shape)
+    _record("col2im", "col2im", columns, None, x, OpCount(add=int(tally[ADD])))
+    return x
+
+
+def _convolve(
+    operation: str, x: Any, weight: Any, bias: Any, stride: PairLike, padding: PaddingLike, dilation: PairLike, groups: int, method: str,
+    out: Any, return_counts: bool,
+) -> Any:  # fmt: skip
+    x, weight = as_array(operation, "x", x), as_array(operation, "weight", weight)
+    geometry = conv2d_geometry(
+        x.shape, weight.shape, stride=stride, padding=padding, dilation=dilation, groups=groups, operation=operation
+    )
+    dtypes = result_dtypes(operation, x.dtype, weight.dtype)
+    bias = as_bias(operation, bias, geometry.O, dtypes[0])
+    y = as_out(operation, out, geometry.y_shape, dtypes[0], (x, weight, bias))
+    chosen, counts = _compute(operation, geometry, x, weight, bias, dtypes, method, y, return_counts or is_counting())
+    return _handed_over(operation, chosen, x, weight, y, counts, return_counts)
+
+
+def _compute(
+    operation: str, geometry: Geometry, x: Array, weight: Array, bias: Array | None, dtypes: tuple[Any, Any], method: str, y: Array,
+    counted: bool,
+) -> tuple[str, OpCount]:  # fmt: skip
+    plan = make_plan(operation, geometry, weight, bias, dtypes, method, get_num_threads())
+    return plan.method, plan.run(x, y, counted=counted) or OpCount()
+
+
+def _handed_over(
+    operation: str, method: str, x: Array, weight: Array, y: Array, counts: OpCount, return_counts: bool
+) -> Any:
+    _record(operation, method, x, weight, y, counts)
+    return (y, counts) if return_counts else y
+
+
+def _record(operation: str, method: str, x: Array, weight: Array | None, y: Array, counts: OpCount) -> None:
+    if is_counting():
+        record(CountRecord(operation, method, x.shape, None if weight is None else weight.shape, y.shape, counts))
+
+
+def _shuffled(operation: str, x: Any, groups: int, *, inverse: bool) -> Array:
+    x = as_array(operation, "x", x)
+    if x.ndim != 4:
+        raise ValueError(f"{operation}: x has {x.ndim} axes, but needs 4: (N, C, H, W). Did you forget the batch axis?\n        (x {x.shape})")
+    groups = index(operation, "groups", groups, 1)
+    N, C, H, W = x.shape
+    if C % groups:
+        raise ValueError(
+            f"{operation}: x has {C} channels, which {groups} groups do not divide. Choose a divisor of {C}.\n        (x {x.shape}, groups={groups})"
+        )
+    y = as_out(operation, None, x.shape, x.dtype, (x,))
+    bits = np.dtype(f"u{x.dtype.itemsize}")
+    sizes = (N * C, C, C // groups if inverse else groups, H * W) if C else (0, 1, 1, 0)
+    tile = RegisterTile(1, 1, target().lanes(bits.itemsize))
+    tally = _share_units(shuffle, (tile, sizes, flat(x, x.dtype).view(bits), y.reshape(-1).view(bits)), y.size)
+    _record(operation, "shuffle", x, None, y, OpCount(moved=int(tally[MOVED])))
+    return y
+
+
+def _spans(geometry: Geometry) -> Array:
+    return table(n for axis in axis_spans(geometry) for span in axis for n in span)
+
+
+# Moving fewer elements than this takes less time than waking a helper.
+ELEMENTS_WORTH_A_THREAD = 200_000
+
+
+def _share_units(kernel: Any, arguments: tuple[Any, ...], elements: int) -> Array:
+    """Run a kernel that needs no scratch, in helpers too if there is enough to do; return what it tallied."""
+    num_threads = get_num_threads() if elements > ELEMENTS_WORTH_A_THREAD else 1
+    counter, tallies = np.zeros(1, np.int64), np.zeros((num_threads, TALLIES), np.int64)
+    if elements:
+        share(lambda thread: kernel(*arguments, counter, tallies[thread]), num_threads)
+    return np.add.reduce(tallies)

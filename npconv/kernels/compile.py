@@ -1,0 +1,118 @@
+"""`kernel`, the one decorator of every compiled function, and the disk cache that lets a second process start fast."""
+
+import contextlib
+import functools
+import hashlib
+import os
+import pickle
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import llvmlite
+import numba
+import numpy as np
+from numba.core import compiler, config, serialize
+from numba.core.caching import _Cache
+from numba.misc.appdirs import user_cache_dir
+
+import npconv.kernels.lowering
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+UNUSED_DAYS = 30
+
+assert npconv.kernels.lowering, "the compiled forms of the register operations have to be known before a kernel is compiled"
+
+
+def fingerprint() -> str:
+    """Return a hash of all that decides the machine code but the CPU: kernel sources, versions, compiler switches.
+
+    Numba's own key holds the bytecode of one function: not its constants, not its callees, no switches.
+    """
+    versions = (sys.version, numba.__version__, llvmlite.__version__, config.BOUNDSCHECK, str(config.OPT))
+    digest = hashlib.sha256(repr(versions).encode())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:20]
+
+
+@functools.cache
+def cache_folder() -> Path:
+    """Return the folder of compiled kernels, made if it can be; folders beside it that were long unused are removed."""
+    parent = Path(config.CACHE_DIR or user_cache_dir("npconv"))
+    folder = parent / f"npconv-{fingerprint()}"
+    with contextlib.suppress(OSError):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.utime(folder)
+        for other in parent.glob("npconv-*"):
+            if time.time() - other.stat().st_mtime > UNUSED_DAYS * 86400:
+                shutil.rmtree(other, ignore_errors=True)
+    return folder
+
+
+class KernelCache(_Cache):
+    """One file for each compiled signature, named by it.
+
+    Numba's own cache numbers its files in an index; two processes that write at once can each claim the same number, and one then
+    loads the other's code. Any failure to read or write here means no more than that the kernel is compiled.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._name = f"{function.__module__}.{function.__qualname__}"
+        self._reads = True
+
+    @property
+    def cache_path(self):
+        """The folder."""
+        return str(cache_folder())
+
+    def _file(self, signature, codegen):
+        key = repr((self._name, signature, codegen.magic_tuple()))
+        return cache_folder() / f"{self._name}-{hashlib.sha256(key.encode()).hexdigest()[:20]}.nbc"
+
+    def load_overload(self, sig, target_context):
+        """Return the stored code of a signature, or None."""
+        target_context.refresh()
+        with contextlib.suppress(Exception):
+            if self._reads:
+                stored = pickle.loads(self._file(sig, target_context.codegen()).read_bytes())
+                return compiler.CompileResult._rebuild(target_context, *stored)
+        return None
+
+    def save_overload(self, sig, data):
+        """Store the code of a signature; a reader sees the whole file or none."""
+        with contextlib.suppress(OSError):
+            file = self._file(sig, data.codegen)
+            temporary = file.with_suffix(f".{os.getpid()}.tmp")
+            temporary.write_bytes(serialize.dumps(data._reduce()))
+            temporary.replace(file)
+
+    def enable(self):
+        """Read stored code."""
+        self._reads = True
+
+    def disable(self):
+        """Compile afresh, as a test that reads the assembly must: code from the disk has none to show."""
+        self._reads = False
+
+    def flush(self):
+        """Remove this function's files."""
+        for file in cache_folder().glob(f"{self._name}-*.nbc"):
+            file.unlink(missing_ok=True)
+
+
+def kernel(function: Function) -> Function:
+    """Compile a function of this folder: no Python objects, no GIL, division as in NumPy, and a place in the disk cache.
+
+    Arrays are borrowed from the caller, so Numba need not count references to them: a pair of atomic operations for each array at
+    each call of one kernel by another, which made copying the rows of an image four times slower.
+    """
+    if config.DISABLE_JIT:
+        return np.errstate(all="ignore")(function)
+    dispatcher = numba.njit(nogil=True, error_model="numpy", _nrt=False)(function)
+    dispatcher._cache = KernelCache(function)
+    return dispatcher

@@ -1,0 +1,88 @@
+"""im2col as a matrix product over packed panels: the matrix of windows is never whole, one panel of it at a time is packed and used.
+
+Column q of the matrix is an output pixel, counted through the whole batch; row k = (c, kh, kw) is a tap. A panel holds the
+columns of one register tile for the taps of a few channels, small enough for the first-level cache, and meets every filter there.
+"""
+
+from npconv.kernels.compile import kernel
+from npconv.kernels.registers import claim
+from npconv.kernels.tile import IDLE_ADD, IDLE_MUL, MOVED, ZEROS, clear, copy_every, multiply_tile, store_tile
+
+
+@kernel
+def im2col(tile, sizes, offsets, spans, x, w, bias, y, counter, tally, scratch, packed):
+    """Convolve units (group, tile of columns), claimed from `counter`, into y. `packed` is `scratch`, read-only.
+
+    x (N, groups, C, H, W); w [group][block][k][rows]; y (N, groups, F, OH, OW); spans: for each kernel row, then each kernel
+    column, the first and past-the-last output index at which it meets the image.
+    """
+    (units, groups, tiles, N, C, H, W, F, blocks, K, OH, OW, channels) = sizes[:13]
+    width = tile.vectors * tile.lanes
+    P = OH * OW
+    taps = K // C
+    sums = channels * taps * width
+    additions = K if bias.size > 0 else K - 1
+    unit = claim(counter)
+    while unit < units:
+        q = unit % tiles * width
+        g = unit // tiles
+        stop = min(q + width, N * P)
+        for c in range(0, C, channels):
+            c_stop = min(c + channels, C)
+            real = pack_panel(tile.line, sizes, spans, x, g, c, c_stop, q, stop, scratch, width)
+            tally[MOVED] += real
+            tally[ZEROS] += ((c_stop - c) * taps * (stop - q) - real) * F
+            for b in range(blocks):
+                block = (g * blocks + b) * tile.rows
+                s0 = sums + b * tile.rows * width
+                multiply_tile(
+                    tile, w, block * K, packed, -c * taps * width, offsets, c * taps, c_stop * taps, bias, block, scratch, s0, width, tally
+                )
+        for b in range(blocks):
+            rows = min(tile.rows, F - b * tile.rows)
+            y0 = (g * F + b * tile.rows) * P
+            s0 = sums + b * tile.rows * width
+            kept = store_tile(tile.line, scratch, s0, width, y, y0, P, rows, q, stop, P, P, groups * F * P)
+            tally[IDLE_MUL] += (tile.rows * width - kept) * K
+            tally[IDLE_ADD] += (tile.rows * width - kept) * additions
+        unit = claim(counter)
+
+
+@kernel
+def pack_panel(line, sizes, spans, x, g, c_first, c_stop, q, stop, panel, width):
+    """Pack columns q to stop - 1 for the taps of some channels, zeros around the image; return how many elements of x that were.
+
+    panel[k, q] = x[n, g, c, oh*sh + kh*dh - top, ow*sw + kw*dw - left], one tap after another, each as wide as the tile.
+    """
+    (groups, _, _, C, H, W) = sizes[1:7]
+    (OH, OW, _, KH, KW, sh, sw, dh, dw, top, left) = sizes[10:21]
+    first_row = q // OW
+    first_column = q - first_row * OW
+    moved = 0
+    target = 0
+    for c in range(c_first, c_stop):
+        for kh in range(KH):
+            for kw in range(KW):
+                clear(line, panel, target, width)
+                row = first_row
+                ow = first_column
+                t = target
+                left_over = stop - q
+                while left_over > 0:
+                    n = row // OH
+                    oh = row - n * OH
+                    run = min(OW - ow, left_over)
+                    if spans[2 * kh] <= oh < spans[2 * kh + 1]:
+                        first = max(ow, spans[2 * (KH + kw)])
+                        last = min(ow + run, spans[2 * (KH + kw) + 1])
+                        if first < last:
+                            h = oh * sh + kh * dh - top
+                            source = (((n * groups + g) * C + c) * H + h) * W + first * sw + kw * dw - left
+                            copy_every(line, x, source, sw, panel, t + first - ow, last - first)
+                            moved += last - first
+                    t += run
+                    left_over -= run
+                    row += 1
+                    ow = 0
+                target += width
+    return moved

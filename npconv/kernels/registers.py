@@ -1,0 +1,143 @@
+"""Vector registers and the register tile, as plain Python.
+
+A kernel takes a `RegisterTile` as its first argument and walks ``range(tile.rows)``, ``range(tile.vectors)``. Compiled, the tile is
+empty: its *type* carries the numbers, so these loops unroll and the accumulators live in the CPU's vector registers.
+
+Each operation here is the *twin* of one in `npconv.kernels.lowering`: it is what runs when the JIT is off, it says what the compiled
+form does, and it gives the same bits. A vector is a small NumPy array, never changed in place; registers are a list of vectors.
+"""
+
+import ctypes
+import ctypes.util
+import threading
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from npconv.kernels.targets import target
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+Registers: TypeAlias = list[Array]
+
+_libm = ctypes.CDLL(ctypes.util.find_library("m"))
+_libm.fma.restype, _libm.fma.argtypes = ctypes.c_double, [ctypes.c_double] * 3
+_libm.fmaf.restype, _libm.fmaf.argtypes = ctypes.c_float, [ctypes.c_float] * 3
+
+_claiming = threading.Lock()
+
+
+class RegisterTile:
+    """A block of accumulators: `rows` rows of `vectors` vectors of `lanes` neighbouring outputs, for `planes` planes at once.
+
+    A row is a filter for the dense kernels, a row of the image for the depthwise one. The inputs of neighbouring lanes lie `step`
+    elements apart.
+    """
+
+    __slots__ = ("lanes", "planes", "rows", "step", "vectors")
+
+    def __init__(self, rows: int, vectors: int, lanes: int, planes: int = 1, step: int = 1) -> None:
+        self.rows = rows
+        self.vectors = vectors
+        self.lanes = lanes
+        self.planes = planes
+        self.step = step
+
+    @property
+    def line(self) -> "RegisterTile":
+        """The tile of one register: all that copying needs to know, so that it is compiled once for every tile."""
+        return RegisterTile(1, 1, self.lanes)
+
+    def __repr__(self) -> str:
+        planes = f"{self.planes} planes x " if self.planes > 1 else ""
+        return f"{planes}{self.rows} rows x {self.vectors} vectors x {self.lanes} lanes"
+
+
+def accumulators(tile: RegisterTile, like: Array) -> Registers:
+    """Return ``rows * planes * vectors`` registers for elements of the type of `like`, not yet set."""
+    return [zero(tile, like)] * (tile.rows * tile.planes * tile.vectors)
+
+
+def row_registers(tile: RegisterTile, like: Array) -> Registers:
+    """Return ``planes * vectors`` registers for elements of the type of `like`, not yet set."""
+    return [zero(tile, like)] * (tile.planes * tile.vectors)
+
+
+def get(registers: Registers, i: int) -> Array:
+    """Return the vector in register `i`."""
+    return registers[i]
+
+
+def put(registers: Registers, i: int, vector: Array) -> None:
+    """Set register `i`."""
+    registers[i] = vector
+
+
+def zero(tile: RegisterTile, like: Array) -> Array:
+    """Return a vector of zeros."""
+    return np.zeros(tile.lanes, like.dtype)
+
+
+def splat(tile: RegisterTile, array: Array, i: int) -> Array:
+    """Return a vector with `array[i]` in every lane."""
+    _check(array, i)
+    return np.full(tile.lanes, array[i], array.dtype)
+
+
+def load(tile: RegisterTile, array: Array, i: int) -> Array:
+    """Return the vector whose lane l is `array[i + l * step]`."""
+    return load_lanes(tile, array, i, lanes_below(tile.lanes))
+
+
+def load_lanes(tile: RegisterTile, array: Array, i: int, lanes: int) -> Array:
+    """Return what `load` would, with zeros in the lanes that are not in the set `lanes`: only those in it are read."""
+    vector = zero(tile, array)
+    for lane in _members(lanes, tile.lanes):
+        _check(array, i + lane * tile.step)
+        vector[lane] = array[i + lane * tile.step]
+    return vector
+
+
+def store(array: Array, i: int, vector: Array) -> None:
+    """Write the vector to `array[i : i + lanes]`."""
+    store_lanes(array, i, vector, lanes_below(len(vector)))
+
+
+def store_lanes(array: Array, i: int, vector: Array, lanes: int) -> None:
+    """Write the lanes in the set `lanes` where `store` would; the others are neither read nor written."""
+    for lane in _members(lanes, len(vector)):
+        _check(array, i + lane)
+        array[i + lane] = vector[lane]
+
+
+def lanes_below(n: int) -> int:
+    """Return the set of the lanes 0 to n - 1, as bits; n is at most 64."""
+    return (1 << n) - 1
+
+
+def multiply(a: Array, b: Array) -> Array:
+    """Return `a * b`, lane by lane."""
+    return np.multiply(a, b)
+
+
+def fma(a: Array, b: Array, c: Array) -> Array:
+    """Return `a * b + c`, lane by lane: rounded once where the CPU has FMA, twice where not, wrapping for integers."""
+    if a.dtype.kind == "f" and target().fma:
+        fused = _libm.fmaf if a.dtype.itemsize == 4 else _libm.fma
+        return np.array([fused(*lane) for lane in zip(a.tolist(), b.tolist(), c.tolist(), strict=True)], a.dtype)
+    return a * b + c
+
+
+def claim(counter: Array) -> int:
+    """Add one to `counter[0]` and return what it was: how threads share out units of work, each taken once."""
+    with _claiming:
+        counter[0] += 1
+        return int(counter[0]) - 1
+
+
+def _members(lanes: int, count: int) -> list[int]:
+    return [lane for lane in range(count) if lanes >> lane & 1]
+
+
+def _check(array: Array, i: int) -> None:
+    if not 0 <= i < array.size:
+        raise IndexError(f"a lane reaches for element {i} of {array.size}")

@@ -1,0 +1,72 @@
+"""The CPU that Numba compiles for: how wide its vector registers are, how many it has, and whether it fuses multiply and add."""
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from llvmlite import binding
+from numba.core import config
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a register tile has to fit: the vector registers of one CPU.
+
+    Attributes
+    ----------
+    vector_bytes : int
+        Width of a vector register in bytes.
+    registers : int
+        Number of vector registers.
+    fma : bool
+        Whether one instruction multiplies and adds with a single rounding.
+    """
+
+    vector_bytes: int
+    registers: int
+    fma: bool
+
+    def lanes(self, itemsize: int) -> int:
+        """Return how many elements of `itemsize` bytes one vector register holds."""
+        return self.vector_bytes // itemsize
+
+    def fits(self, rows: int, vectors: int, *, integer: bool = False) -> bool:
+        """Return whether a tile stays in registers: its accumulators, one row of the input and one broadcast weight.
+
+        One register too many and LLVM keeps accumulators in memory, at less than half the speed. Integer products need
+        registers of their own on CPUs without a 64-bit vector multiplication.
+        """
+        return rows * vectors + vectors + 1 <= (self.registers // 2 if integer else self.registers)
+
+    def tiles(self, *, integer: bool = False) -> Iterator[tuple[int, int]]:
+        """Yield the (rows, vectors) that a plan may choose for the dense kernels.
+
+        A short table, since every tile that is used is compiled once: rows that divide the usual numbers of filters, vectors
+        that divide the usual widths.
+        """
+        for rows in (1, 2, 3, 4, 6, 8, 10, 12, 14, 16):
+            for vectors in (1, 2, 3, 4, 6):
+                if self.fits(rows, vectors, integer=integer):
+                    yield rows, vectors
+
+
+def target_of(architecture: str, features: frozenset[str]) -> Target:
+    """Return the target that an architecture name and a set of CPU features describe."""
+    if architecture.startswith(("aarch64", "arm64")):
+        return Target(vector_bytes=16, registers=32, fma=True)
+    if {"avx512f", "avx512bw", "avx512dq", "avx512vl"} <= features:
+        return Target(vector_bytes=64, registers=32, fma=True)
+    if {"avx2", "fma"} <= features:
+        return Target(vector_bytes=32, registers=16, fma=True)
+    # 128-bit vectors and two roundings are right on every CPU that LLVM knows.
+    return Target(vector_bytes=16, registers=16, fma=False)
+
+
+@functools.cache
+def target() -> Target:
+    """Return the target of this process, honouring `NUMBA_CPU_NAME` and `NUMBA_CPU_FEATURES` as Numba does."""
+    if config.CPU_FEATURES is not None:
+        features = frozenset(word[1:] for word in config.CPU_FEATURES.split(",") if word.startswith("+"))
+    else:
+        features = frozenset(name for name, present in binding.get_host_cpu_features().items() if present)
+    return target_of(binding.get_default_triple(), features)

@@ -1,0 +1,326 @@
+"""A convolution made ready: method, tile and threads chosen, weights packed, counts predicted. Printed, it explains itself."""
+
+import functools
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from npconv.arrays import as_array, as_bias, as_out, flat, result_dtypes
+from npconv.counts import CountRecord, OpCount, conv2d_counts, is_counting, record
+from npconv.arguments import PaddingLike, PairLike, index
+from npconv.geometry import Geometry, conv2d_geometry
+from npconv.kernels.tile import ADD, IDLE_ADD, IDLE_MUL, MOVED, MUL, ZEROS
+from npconv.layouts import Layout, NotServedError, depthwise_layout, direct_layout, im2col_layout, naive_layout
+from npconv.threads import get_num_threads, share
+from npconv.workspace import Workspace
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+METHODS = ("auto", "naive", "im2col", "direct", "depthwise")
+# Waking a helper takes tens of microseconds; a layer shorter than this many cycles is done sooner alone.
+CYCLES_WORTH_A_THREAD = 400_000
+# Threads take units one by one: several each, and the last to finish is not late by much.
+UNITS_PER_THREAD = 4
+# Beyond this many filters for each input channel, a tile of filters reuses the image better than streaming its rows.
+LARGEST_MULTIPLIER = 4
+LARGEST_EXTENT = 2**62
+
+
+def lay_out(
+    geometry: Geometry, dtype: np.dtype[Any], method: str, bands: int = 1, tile: tuple[int, int] | None = None
+) -> Layout:
+    """Return the layout of one method, by name, with the tile (rows, vectors) if one is given."""
+    if method == "naive":
+        return naive_layout(geometry, dtype)
+    if method == "im2col":
+        return im2col_layout(geometry, dtype, tile)
+    if method == "direct":
+        return direct_layout(geometry, dtype, tile, bands)
+    return depthwise_layout(geometry, dtype, tile, bands)
+
+
+@functools.lru_cache(maxsize=512)
+def choose(geometry: Geometry, dtype: np.dtype[Any], method: str, num_threads: int) -> tuple[Layout, str, int]:
+    """Return the layout of a geometry, why it was chosen, and the number of threads it is worth."""
+    names = ["im2col", "direct", "depthwise"] if method == "auto" else [method]
+    bands = -(-UNITS_PER_THREAD * num_threads // max(1, geometry.N * geometry.groups)) if num_threads > 1 else 1
+    layouts: list[Layout] = []
+    remarks = []
+    for name in names:
+        try:
+            layouts.append(lay_out(geometry, dtype, name, bands))
+            remarks.append(f"{name} {layouts[-1].cycles / 1e6:.3g}")
+        except NotServedError as refusal:
+            remarks.append(f"{name}: no ({str(refusal).split(',')[0].split('.')[0]})")
+            if method != "auto":
+                raise
+    best = min(layouts, key=lambda layout: layout.cycles)
+    why = f"of the estimates in million cycles the least: {', '.join(remarks)}" if method == "auto" else "as asked for"
+    threads = num_threads if best.cycles > CYCLES_WORTH_A_THREAD else 1
+    return best, why, min(threads, best.units or 1)
+
+
+class Conv2dPlan:
+    """A 2-D convolution (cross-correlation) with its weights packed and its method, tile and threads chosen; made by `plan_conv2d`.
+
+    Call it as ``plan(x, out=None, return_counts=False)``; print it to see what it does and why. It may be called from several
+    threads at once.
+
+    Attributes
+    ----------
+    geometry : Geometry
+        Shapes and options.
+    dtype : numpy.dtype
+        Type of the result.
+    method : str
+        The method that was chosen.
+    why : str
+        What the choice was made by.
+    num_threads : int
+        Threads that a call uses.
+    counts : OpCount
+        What a call will count, predicted.
+    """
+
+    def __init__(
+        self,
+        geometry: Geometry,
+        weight: Array,
+        bias: Array | None,
+        dtypes: tuple[np.dtype[Any], np.dtype[Any]],
+        method: str,
+        num_threads: int,
+        *,
+        tile: tuple[int, int] | None = None,
+        bands: int | None = None,
+    ) -> None:
+        self.geometry = geometry
+        self.dtype, self._accumulator = dtypes
+        if tile is None and bands is None:
+            self.layout, self.why, self.num_threads = choose(geometry, self._accumulator, method, num_threads)
+        else:
+            self.layout = lay_out(geometry, self._accumulator, method, bands or 1, tile)
+            self.why, self.num_threads = "as asked for", min(num_threads, self.layout.units or 1)
+        self.method = self.layout.method
+        self._bias = bias is not None
+        self._weight = flat(self.layout.pack(weight.astype(self._accumulator, copy=False)), self._accumulator)
+        terms = np.empty(0, self._accumulator) if bias is None else bias.astype(self._accumulator, copy=False)
+        self._terms = flat(self.layout.pack_bias(terms), self._accumulator)
+        self._workspaces: list[Workspace] = []
+
+    def __call__(self, x: Any, out: Any = None, return_counts: bool = False) -> Any:
+        """Convolve x.
+
+        Parameters
+        ----------
+        x : array_like, shape (N, C, H, W)
+            Input, of the shape and of the type that the plan was made for.
+        out : ndarray, shape (N, O, OH, OW), optional
+            Where to put the result: writable, C-contiguous, of the result's type, no part of an input.
+        return_counts : bool, optional
+            Whether to return the counts as well.
+
+        Returns
+        -------
+        y : ndarray, shape (N, O, OH, OW)
+            The result.
+        counts : OpCount
+            What was executed, where `return_counts` asks for it.
+
+        Raises
+        ------
+        TypeError
+            If the type of `x` would make a result of another type.
+        ValueError
+            If a shape is not what the plan was made for.
+        """
+        x = as_array("plan", "x", x)
+        if x.shape != self.geometry.x_shape:
+            raise ValueError(
+                f"plan: x has shape {x.shape}, but the plan was made for {self.geometry.x_shape}. Make a plan for each shape."
+            )
+        if x.dtype != self.dtype and result_dtypes("plan", x.dtype, self.dtype)[0] != self.dtype:
+            raise TypeError(
+                f"plan: x is {x.dtype}, but the plan computes in {self.dtype}. Convert x, or make a plan with weights of that type."
+            )
+        y = as_out("plan", out, self.geometry.y_shape, self.dtype, (x,))
+        counts = self.run(x, y, counted=return_counts or is_counting())
+        if counts is not None and is_counting():
+            record(CountRecord("conv2d", self.method, x.shape, self.geometry.weight_shape, y.shape, counts))
+        return (y, counts) if return_counts else y
+
+    def run(self, x: Array, y: Array, *, counted: bool) -> OpCount | None:
+        """Convolve an array that has been checked into one that has; return what was executed if that is `counted`."""
+        inputs = flat(x, self._accumulator)
+        sums = y.reshape(-1) if y.dtype == self._accumulator else np.empty(y.size, self._accumulator)
+        try:
+            workspace = self._workspaces.pop()
+        except IndexError:
+            workspace = Workspace.of(self.layout, self._accumulator, self.num_threads)
+        workspace.counter[0] = 0
+        for tally in workspace.tallies:
+            tally.fill(0)
+        kernel, head = self.layout.kernel, self.layout.head
+
+        def task(thread: int) -> None:
+            own = (workspace.tallies[thread], *workspace.scratch[thread])
+            kernel(*head, inputs, self._weight, self._terms, sums, workspace.counter, *own)
+
+        if y.size:
+            share(task, self.num_threads)
+        if y.dtype != self._accumulator:
+            with np.errstate(over="ignore"):
+                y[...] = sums.reshape(y.shape)
+        counts = self._executed(workspace.tallies) if counted else None
+        self._workspaces.append(workspace)
+        return counts
+
+    def _executed(self, tallies: list[Array]) -> OpCount:
+        """Turn what the loops tallied into a record; which products met padding is measured, not computed."""
+        mul, add, idle_mul, idle_add, zeros, moved = (int(sum(tally[i] for tally in tallies)) for i in range(6))
+        g = self.geometry
+        real_taps, covered = self._indicator
+        if self.method == "im2col":
+            useful_mul = mul - idle_mul - zeros
+        else:
+            useful_mul = real_taps * g.N * g.O * g.group_channels
+        useful_add = useful_mul - (0 if self._bias else covered * g.N * g.O)
+        return OpCount(
+            mul=useful_mul,
+            add=useful_add,
+            padding_mul=mul - idle_mul - useful_mul,
+            padding_add=add - idle_add - useful_add,
+            idle_mul=idle_mul,
+            idle_add=idle_add,
+            moved=moved,
+        )
+
+    @functools.cached_property
+    def _indicator(self) -> tuple[int, int]:
+        """Real taps of all outputs of one plane, and outputs with at least one: the same walk over an image of ones.
+
+        An image of ones with padding zeros, met by a kernel of ones, gives at each output the number of its real taps.
+        """
+        tile, dtype = self.layout.tile, self._accumulator
+        one = replace(self.geometry, N=1, C=tile.planes, O=tile.planes, groups=tile.planes)
+        layout = lay_out(one, dtype, self.method, 1, (tile.planes if self.method == "depthwise" else tile.rows, tile.vectors))
+        image, weight = flat(np.ones(one.x_shape, dtype), dtype), layout.pack(np.ones(one.weight_shape, dtype))
+        taps, workspace = np.empty(one.P, dtype), Workspace.of(layout, dtype, 1)
+        workspace.counter[0] = 0
+        own = (workspace.tallies[0], *workspace.scratch[0])
+        layout.kernel(*layout.head, image, flat(weight, dtype), flat(np.empty(0), dtype), taps, workspace.counter, *own)
+        plane = taps[: one.OH * one.OW]
+        return int(plane.sum(dtype=np.float64)), int(np.count_nonzero(plane))
+
+    @functools.cached_property
+    def counts(self) -> OpCount:
+        """What a call will count: the closed form, and what the layout says it wastes and moves."""
+        additions = self.geometry.K - (0 if self._bias else 1)
+        idle = self.layout.idle
+        waste = OpCount(idle_mul=idle * self.geometry.K, idle_add=idle * additions, moved=self.layout.moved)
+        return conv2d_counts(self.geometry, self._bias) + waste
+
+    def __str__(self) -> str:
+        g, counts, tile = self.geometry, self.counts, self.layout.tile
+        size = self._accumulator.itemsize
+        (top, bottom), (left, right) = g.padding
+        lines = [
+            f"conv2d {g.x_shape} * {g.weight_shape} -> {g.y_shape}, {self.dtype}"
+            + (f", sums in {self._accumulator}" if self.dtype != self._accumulator else ""),
+            f"  options    stride {g.stride}, padding ({top}, {bottom}), ({left}, {right}), dilation {g.dilation}, groups {g.groups}",
+            f"  method     {self.method}: {self.why}",
+            f"  tile       {tile.rows} rows x {tile.vectors} vectors x {tile.lanes} lanes",
+            f"  work       {self.layout.units} units for {self.num_threads} thread(s)",
+            f"  products   {counts.dense_mul:,} = {g.P:,} outputs x {g.K} taps; {counts.mul:,} useful, {counts.padding_mul:,} on padding",
+            f"  additions  {counts.dense_add:,}; {counts.add:,} useful, {counts.padding_add:,} on padding",
+            f"  idle       {counts.idle_mul:,} products in lanes that are thrown away; {counts.utilisation:.1%} of all executed are useful",
+            f"  moved      {counts.moved:,} elements copied",
+            f"  bytes      x {g.N * g.C * g.H * g.W * size:,}, weights {self._weight.nbytes:,} packed, y {g.P * size:,}",
+            f"  workspace  {self.layout.scratch * size:,} bytes a thread",
+        ]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<Conv2dPlan {self.geometry.x_shape} -> {self.geometry.y_shape}, {self.dtype}, {self.method}, {self.num_threads} thread(s)>"
+
+
+def make_plan(
+    operation: str, geometry: Geometry, weight: Array, bias: Array | None, dtypes: tuple[np.dtype[Any], np.dtype[Any]], method: str, num_threads: int
+) -> Conv2dPlan:
+    """Return a plan for arguments whose arrays and shapes have been checked, or say what cannot be done."""
+    if method not in METHODS:
+        raise ValueError(f"{operation}: method is {method!r}, but must be one of {', '.join(map(repr, METHODS))}.")
+    for axis, size, pads in (("height", geometry.H, geometry.padding[0]), ("width", geometry.W, geometry.padding[1])):
+        if size + sum(pads) >= LARGEST_EXTENT:
+            raise ValueError(
+                f"{operation}: the padded {axis} is {size + sum(pads)}, but indices reach below 2**62 = {LARGEST_EXTENT}. "
+                "Did you mean a smaller padding?"
+            )
+    try:
+        return Conv2dPlan(geometry, weight, bias, dtypes, method, num_threads)
+    except NotServedError as refusal:
+        raise ValueError(f"{operation}: {refusal}") from None
+
+
+def plan_conv2d(
+    x_shape: tuple[int, int, int, int],
+    weight: Any,
+    bias: Any = None,
+    *,
+    stride: PairLike = 1,
+    padding: PaddingLike = 0,
+    dilation: PairLike = 1,
+    groups: int = 1,
+    method: str = "auto",
+    num_threads: int | None = None,
+) -> Conv2dPlan:
+    """Make a 2-D convolution (cross-correlation: the filter is not flipped) ready for inputs of one shape.
+
+    Weights are packed once, and the plan can be called many times, from several threads at once. The type of the result is that of
+    the weights.
+
+    Parameters
+    ----------
+    x_shape : tuple of int, (N, C, H, W)
+        Shape of the inputs to come.
+    weight : array_like, shape (O, C // groups, KH, KW)
+        Filters. They are copied: a later change of the array does not reach the plan.
+    bias : array_like, shape (O,), optional
+        Added to each output, where the sum begins.
+    stride, padding, dilation, groups
+        As `conv2d`.
+    method : {"auto", "naive", "im2col", "direct", "depthwise"}
+        As `conv2d`.
+    num_threads : int, optional
+        Threads to use at most, by default `get_num_threads`.
+
+    Returns
+    -------
+    Conv2dPlan
+        Call it with the input; print it to see what it does.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `conv2d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import npconv as nc
+    >>> plan = nc.plan_conv2d((1, 1, 3, 3), np.ones((1, 1, 2, 2)))
+    >>> plan(np.ones((1, 1, 3, 3)))
+    array([[[[4., 4.],
+             [4., 4.]]]])
+    >>> plan.counts.mul
+    16
+    """
+    weight = as_array("plan_conv2d", "weight", weight)
+    geometry = conv2d_geometry(
+        x_shape, weight.shape, stride=stride, padding=padding, dilation=dilation, groups=groups, operation="plan_conv2d"
+    )
+    dtypes = result_dtypes("plan_conv2d", weight.dtype, weight.dtype)
+    bias = as_bias("plan_conv2d", bias, geometry.O, dtypes[0])
+    threads = get_num_threads() if num_threads is None else index("plan_conv2d", "num_threads", num_threads, 1)
+    return make_plan("plan_conv2d", geometry, weight, bias, dtypes, method, threads)

@@ -1,0 +1,157 @@
+"""The house rules that a program can check, read from the syntax trees of the package that is installed."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import npconv as nc
+
+PACKAGE = Path(nc.__file__).parent
+FILES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in sorted(PACKAGE.rglob("*.py"))}
+TREES = {room: ast.parse(path.read_text()) for room, path in FILES.items()}
+KERNEL_ROOMS = [room for room in FILES if room.startswith("kernels.")]
+
+# From the ground up: a room stands on rooms of lower floors alone.
+FLOORS = [
+    {"arguments"},
+    {"geometry"},
+    {"arrays", "counts", "reference", "threads"},
+    {"kernels.__init__", "kernels.targets"},
+    {"kernels.registers"},
+    {"kernels.lowering"},
+    {"kernels.compile"},
+    {"kernels.tile"},
+    {"kernels.columns", "kernels.depthwise", "kernels.direct", "kernels.im2col", "kernels.naive", "kernels.shuffle"},
+    {"layouts"},
+    {"workspace"},
+    {"plan"},
+    {"functional"},
+    {"warmup"},
+    {"explain"},
+    {"demo"},
+    {"cli"},
+    {"__init__", "__main__"},
+]
+FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+
+# What a room may import beside the standard library, where that is less than everything below it.
+MAY_IMPORT = {
+    "arguments": set[str](),
+    "geometry": {"npconv.arguments"},
+    "counts": {"npconv.arguments", "npconv.geometry"},
+    "reference": {"npconv.geometry"},
+    "arrays": {"npconv.arguments", "npconv.geometry", "numpy"},
+    "threads": {"npconv.arguments", "npconv.geometry"},
+    **{room: {"npconv.kernels", "numpy", "numba", "llvmlite"} for room in KERNEL_ROOMS},
+}
+
+NO_PLACE_IN_A_KERNEL = (
+    ast.Raise,
+    ast.Try,
+    ast.Assert,
+    ast.With,
+    ast.Lambda,
+    ast.Global,
+    ast.GeneratorExp,
+    ast.ListComp,
+)
+
+each_room = pytest.mark.parametrize("room", FILES)
+each_kernel_room = pytest.mark.parametrize("room", KERNEL_ROOMS)
+
+
+def imports(tree: ast.Module) -> Iterator[str]:
+    """Yield the dotted names that a module imports, at the top or in a function."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def rooms_imported(tree: ast.Module) -> set[str]:
+    """Return the rooms of the package that a module imports."""
+    rooms = set()
+    for name in imports(tree):
+        parts = name.split(".")
+        if parts[0] == "npconv":
+            candidates = [".".join(parts[1:stop]) for stop in range(len(parts), 1, -1)]
+            rooms.update(next(([room] for room in candidates if room in FILES), []))
+    return rooms
+
+
+def kernels(tree: ast.Module) -> Iterator[ast.FunctionDef]:
+    """Yield the functions that are compiled."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and any(ast.unparse(d) == "kernel" for d in node.decorator_list):
+            yield node
+
+
+@each_room
+def test_arrows_point_down(room: str) -> None:
+    assert room in FLOOR_OF, "a new room needs a floor"
+    above = {other for other in rooms_imported(TREES[room]) if FLOOR_OF[other] >= FLOOR_OF[room]}
+    assert not above
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_ground_floor_and_kernels_stand_alone(room: str) -> None:
+    foreign = {f"{name}." for name in imports(TREES[room]) if name.split(".")[0] not in sys.stdlib_module_names}
+    assert not {name for name in foreign if not any(name.startswith(f"{home}.") for home in MAY_IMPORT[room])}
+
+
+def test_nothing_stands_on_the_reference() -> None:
+    assert [room for room, tree in TREES.items() if "reference" in rooms_imported(tree)] == ["__init__"]
+
+
+@each_kernel_room
+def test_kernels_only_loop(room: str) -> None:
+    top_level = {node for node in TREES[room].body if isinstance(node, ast.FunctionDef)}
+    for function in kernels(TREES[room]):
+        assert function in top_level
+        assert len(function.decorator_list) == 1
+        assert [ast.unparse(node) for node in ast.walk(function) if isinstance(node, NO_PLACE_IN_A_KERNEL)] == []
+        assert [node for node in ast.walk(function) if isinstance(node, ast.FunctionDef)] == [function]
+
+
+@each_room
+def test_no_fastmath(room: str) -> None:
+    keywords = {node.arg for node in ast.walk(TREES[room]) if isinstance(node, ast.keyword)}
+    # LLVM's instructions take the same licences as `flags`.
+    assert not keywords & ({"fastmath", "flags"} if room.startswith("kernels.") else {"fastmath"})
+
+
+@each_room
+def test_rooms_are_small(room: str) -> None:
+    assert len(FILES[room].read_text().splitlines()) <= 400
+    for node in ast.walk(TREES[room]):
+        if isinstance(node, ast.FunctionDef):
+            docstring = ast.get_docstring(node, clean=False)
+            length = (node.end_lineno or 0) - node.lineno + 1 - (docstring.count("\n") + 1 if docstring else 0)
+            assert length <= 60, node.name
+
+
+def test_all_holds_the_public_names() -> None:
+    assert nc.__all__ == sorted(nc.__all__)
+    assert sorted(dir(nc)) == sorted([*nc.__all__, "__version__"])
+    assert all(getattr(nc, name) is not None for name in nc.__all__)
+    checking = next(node for node in TREES["__init__"].body if isinstance(node, ast.If))
+    assert ast.unparse(checking.test) == "TYPE_CHECKING"
+    told_to_type_checkers = [name.rpartition(".")[2] for name in imports(ast.Module(checking.body, []))]
+    assert sorted(told_to_type_checkers) == nc.__all__
+
+
+def test_functions_of_the_interface_are_public() -> None:
+    names = {node.name for node in TREES["functional"].body if isinstance(node, ast.FunctionDef)}
+    assert {name for name in names if not name.startswith("_")} <= set(nc.__all__)
+
+
+def test_import_leaves_numba_alone() -> None:
+    program = "import sys, npconv; print({'numba', 'llvmlite', 'rich', 'matplotlib'} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout == "set()\n"

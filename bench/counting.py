@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import npconv as nc
-from bench.engines import WARM_UP
+from bench.clock import FEWEST_CALLS, interruptions, warm_up
 from bench.intervals import interval
 from bench.layers import Array, Layer
 from bench.report import Bar, Report, Table, progress
@@ -51,11 +51,16 @@ class Call:
 
     def run(self, kernel: Any) -> float:
         """Run one of the two kernels and return its seconds."""
-        start = time.perf_counter()
-        # The counter of units, which every call starts at zero; no arithmetic is counted with it.
+        # Units of work that were claimed, which a plan sets to zero too; no arithmetic is counted here.
         self.counter[0] = 0
+        start = time.perf_counter()
         kernel(*self.arguments)
         return time.perf_counter() - start
+
+    def turns(self, first: Any, second: Any) -> tuple[float, float]:
+        """Run two kernels in the order first, second, second, first and return the mean seconds of each."""
+        a, b, c, d = (self.run(kernel) for kernel in (first, second, second, first))
+        return (a + d) / 2, (b + c) / 2
 
 
 class Pairs:
@@ -101,29 +106,33 @@ class Pairs:
         self.calls.append(call)
         return {"method": plan.method, "same_bits": outputs[0] == outputs[1], "tallies": tallies}
 
-    def time(self, i: int, seconds: float, swapped: bool) -> tuple[float, float]:
-        """Return the median seconds of layer i with and without counters, called in turns ABBA, or BAAB if swapped."""
+    def time(self, i: int, seconds: float) -> tuple[float, float]:
+        """Return for layer i the median log ratio, time with counters over time without, and the median seconds with them.
+
+        The kernels take turns ABBA, then BAAB, so that neither drift nor the order favours one of them. Turns that were
+        interrupted are left out.
+        """
         call = self.calls[i]
-        kernels = (call.uncounted, call.counted) if swapped else (call.counted, call.uncounted)
-        times: tuple[list[float], list[float]] = ([], [])
-        start = time.perf_counter()
-        while time.perf_counter() < start + WARM_UP:
-            for kernel in kernels:
-                call.run(kernel)
+        warm_up(lambda: (call.run(call.counted), call.run(call.uncounted)))
+        whole: list[tuple[float, float]] = []
+        broken: list[tuple[float, float]] = []
         end = time.perf_counter() + seconds
-        while time.perf_counter() < end or not times[0]:
-            for which in (0, 1, 1, 0):
-                times[which].append(call.run(kernels[which]))
-        first, second = float(np.median(times[0])), float(np.median(times[1]))
-        return (second, first) if swapped else (first, second)
+        while len(whole) + len(broken) < FEWEST_CALLS or time.perf_counter() < end:
+            before = interruptions()
+            if (len(whole) + len(broken)) % 2:
+                uncounted, counted = call.turns(call.uncounted, call.counted)
+            else:
+                counted, uncounted = call.turns(call.counted, call.uncounted)
+            (whole if interruptions() == before else broken).append((counted, uncounted))
+        counted_times, uncounted_times = np.array(whole or broken).T
+        return float(np.median(np.log(counted_times / uncounted_times))), float(np.median(counted_times))
 
 
 def measure(layers: Sequence[Layer], dtype: str, *, quick: bool) -> Report:
     """Compare both kernels on all layers and hold the difference of the layers together to the bar."""
     report = Report("counting")
     rounds, seconds = (QUICK_ROUNDS, QUICK_SLICE) if quick else (ROUNDS, SLICE)
-    logs = np.empty((rounds, len(layers)))
-    micro = np.empty((rounds, len(layers)))
+    logs, times = np.empty((2, rounds, len(layers)))
     with working("bench.counting:Pairs", own_cache=True) as worker:
         removed = worker.call("statements_removed")
         checks = []
@@ -134,16 +143,15 @@ def measure(layers: Sequence[Layer], dtype: str, *, quick: bool) -> Report:
             if r % 10 == 0:
                 progress(f"counting: round {r + 1}/{rounds}")
             for i in range(len(layers)):
-                counted, uncounted = worker.call("time", i, seconds, r % 2 == 1)
-                logs[r, i], micro[r, i] = np.log(counted / uncounted), counted * 1e6
+                logs[r, i], times[r, i] = worker.call("time", i, seconds)
     for layer, check in zip(layers, checks, strict=True):
         report.faults.extend(f"{layer.name}: {fault}" for fault in faults(check))
     rows = [difference(logs[:, i : i + 1]) for i in range(len(layers))]
     together = difference(logs)
     columns = ["layer", "method", "us", "difference", "95 %"]
     lines = [
-        [layer.name, check["method"], f"{time:.1f}", *percent(*row)]
-        for layer, check, time, row in zip(layers, checks, np.median(micro, axis=0), rows, strict=True)
+        [layer.name, check["method"], f"{np.median(of) * 1e6:.1f}", *percent(*row)]
+        for layer, check, of, row in zip(layers, checks, times.T, rows, strict=True)
     ]
     title = f"{dtype}: time with counters against time without, {rounds} rounds"
     report.tables.append(Table(title, columns, [*lines, ["all together", "", "", *percent(*together)]], words=2))

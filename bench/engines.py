@@ -4,18 +4,14 @@ import contextlib
 import gc
 import importlib.metadata
 import importlib.util
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 
+from bench.clock import Clock
 from bench.layers import Array, Layer
-
-# Caches, branch predictors and a dozing core are back after this long.
-WARM_UP = 0.003
-FEWEST_CALLS = 3
 
 
 class Engine(ABC):
@@ -37,6 +33,7 @@ class Engine(ABC):
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
+        self.clock = Clock()
         self.variants: dict[str, Callable[[], Any]] = {}
         # Some libraries read the arrays by address and do not keep them.
         self.arrays: tuple[Array, ...] = ()
@@ -65,25 +62,11 @@ class Engine(ABC):
 
     def time(self, seconds: float) -> dict[str, float]:
         """Run each variant for so many seconds, warmed up, and return its median seconds for one call."""
-        return {name: median_time(run, seconds) for name, run in self.variants.items()}
+        return {name: self.clock.median(run, seconds) for name, run in self.variants.items()}
 
-
-def median_time(run: Callable[[], Any], seconds: float) -> float:
-    """Return the median time of a call, in seconds, of all that fit in so many seconds after a warm-up."""
-    now = time.perf_counter()
-    warm, calls = now + WARM_UP, 0
-    while now < warm or calls < FEWEST_CALLS:
-        run()
-        now = time.perf_counter()
-        calls += 1
-    end = now + seconds
-    times: list[float] = []
-    while now < end or len(times) < FEWEST_CALLS:
-        start = time.perf_counter()
-        run()
-        now = time.perf_counter()
-        times.append(now - start)
-    return float(np.median(times))
+    def interrupted(self) -> float:
+        """Return which share of all timed calls was interrupted."""
+        return self.clock.interrupted / max(1, self.clock.calls)
 
 
 class Npconv(Engine):

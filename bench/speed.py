@@ -14,9 +14,11 @@ from bench.worker import Worker, cores, working
 # Rounds, and seconds for each variant of an engine in a round.
 ROUNDS, QUICK_ROUNDS = 40, 3
 SLICE, QUICK_SLICE = 0.012, 0.004
-# An engine that is busier than this while it should sleep disturbs the others; so does whatever moves the peak by more.
+# What a reader has to be told: an engine that is busier than this while it should sleep, a peak that moved by more, and
+# more interrupted calls.
 IDLE_LOAD = 0.02
 DRIFT = 0.03
+INTERRUPTED = 0.02
 
 
 def measure(layers: Sequence[Layer], labels: Sequence[str], dtype: str, threads: int, *, quick: bool) -> Report:
@@ -36,12 +38,14 @@ def measure(layers: Sequence[Layer], labels: Sequence[str], dtype: str, threads:
         for i, layer in enumerate(layers):
             progress(f"layers {dtype} {i + 1}/{len(layers)}: {layer.name}")
             rows.append(time_layer(layer, dtype, workers, judge, quick=quick))
+        interrupted = {label: worker.call("interrupted") for label, worker in workers.items()}
         peaks.append(calibration.call("peak", dtype))
     peak = threads * max(peaks)
     title = f"{dtype}, {threads} thread(s), peak {peak / 1e9:.1f} GF/s; ratio = best peer / {OURS}"
     report.tables.append(rows_table(title, rows, present, peak))
     report.bars.extend(bars(rows, present, dtype, quick=quick))
-    report.notes.extend(notes(rows, peaks, copies, workers))
+    idle_load = {label: worker.idle_load for label, worker in workers.items()}
+    report.notes.extend(notes(rows, peaks, copies, idle_load, interrupted))
     report.faults.extend(
         f"{row.layer.name} is off by {row.errors[OURS]:.3g} bounds" for row in rows if not row.right(OURS)
     )
@@ -52,7 +56,8 @@ def measure(layers: Sequence[Layer], labels: Sequence[str], dtype: str, threads:
         versions={label: ENGINES[label].version() for label in present},
         peak_flops=peaks,
         copy_bytes_per_second=copies,
-        idle_load={label: worker.idle_load for label, worker in workers.items()},
+        idle_load=idle_load,
+        interrupted=interrupted,
         rows=[row.data(peak) for row in rows],
     )
     return report
@@ -97,18 +102,27 @@ def time_layer(layer: Layer, dtype: str, workers: Mapping[str, Worker], judge: W
 
 
 def notes(
-    rows: Sequence[Row], peaks: Sequence[float], copies: Mapping[str, float], workers: Mapping[str, Worker]
+    rows: Sequence[Row],
+    peaks: Sequence[float],
+    copies: Mapping[str, float],
+    idle_load: Mapping[str, float],
+    interrupted: Mapping[str, float],
 ) -> list[str]:
     """Return what a reader has to know about a run."""
     speeds = ", ".join(f"{speed / 1e9:.1f} GB/s {place}" for place, speed in copies.items())
     found = [f"One core: {max(peaks) / 1e9:.1f} GF/s among registers; copies, read and written, {speeds}."]
     drift = abs(peaks[1] / peaks[0] - 1)
     if drift > DRIFT:
-        found.append(f"The peak moved by {drift:.0%} during the run: something else was using this core.")
+        found.append(f"The peak moved by {drift:.0%} during the run: the core was not ours alone.")
+    busiest = max(interrupted, key=lambda label: interrupted[label])
+    if interrupted[busiest] > INTERRUPTED:
+        found.append(
+            f"The machine was busy: {interrupted[busiest]:.0%} of {busiest}'s calls were interrupted, and left out."
+        )
     found.extend(
-        f"{label} used {worker.idle_load:.0%} of a core while it should have slept: the other times suffer."
-        for label, worker in workers.items()
-        if worker.idle_load > IDLE_LOAD
+        f"{label} used {load:.0%} of a core while it should have slept: the other times suffer."
+        for label, load in idle_load.items()
+        if load > IDLE_LOAD
     )
     found.extend(
         f"{label} is off by {row.errors[label]:.3g} bounds in {row.layer.name}, and no peer there."

@@ -1,4 +1,4 @@
-"""The command `npconv`: arguments in, text out. What is computed is computed elsewhere; all that is printed is printed here."""
+"""The command `npconv`: arguments in, text out. Nothing is computed here, and all that is printed is printed here."""
 
 import argparse
 import json
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 if all went well, 1 if the demo finds a count wrong, 2 if the command was misused or something it needs is missing.
+        0 if all went well, 1 if the demo finds a count wrong, 2 if the command was misused or lacks something.
 
     Examples
     --------
@@ -56,32 +56,59 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def command_line() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    parser = argparse.ArgumentParser(prog="npconv", description="Convolution, every operation counted.", allow_abbrev=False)
-    parser.add_argument("--version", action="version", version=f"npconv {npconv.__version__}", help="print the version and exit")
+    parser = argparse.ArgumentParser(
+        prog="npconv", description="Convolution, every operation counted.", allow_abbrev=False
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"npconv {npconv.__version__}", help="print the version and exit"
+    )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     about = "take a photograph through five layers, count what each executes, draw what each does"
     demo = commands.add_parser("demo", help=about, description=about.capitalize() + ".", allow_abbrev=False)
     demo.add_argument(
-        "--output", metavar="FILE.png", type=Path, default=Path("npconv-demo.png"), help="picture to write (default: %(default)s)"
+        "--output",
+        metavar="FILE.png",
+        type=Path,
+        default=Path("npconv-demo.png"),
+        help="picture to write (default: %(default)s)",
     )
-    demo.add_argument("--image", metavar="PATH", type=Path, help="photograph to take instead of the one that Matplotlib brings")
+    demo.add_argument(
+        "--image", metavar="PATH", type=Path, help="photograph to take instead of the one that Matplotlib brings"
+    )
     demo.set_defaults(run=run_demo)
 
     about = "compare one layer as standard, grouped and separable: parameters, products, additions, with the formulas"
     one = commands.add_parser("explain", help=about, description=about.capitalize() + ".", allow_abbrev=False)
     one.add_argument("x", metavar="NxCxHxW", type=sizes, help="shape of the input, such as 1x32x56x56")
-    one.add_argument("--out", metavar="O", type=int, required=True, help="number of filters, the channels of the output")
-    one.add_argument("-k", "--kernel", metavar="K", type=size, required=True, help="rows and columns of a filter: 3 or 3x5")
+    one.add_argument(
+        "--out", metavar="O", type=int, required=True, help="number of filters, the channels of the output"
+    )
+    one.add_argument(
+        "-k", "--kernel", metavar="K", type=size, required=True, help="rows and columns of a filter: 3 or 3x5"
+    )
     one.add_argument("-s", "--stride", metavar="S", type=size, default=1, help="3 or 3x5 (default: %(default)s)")
     one.add_argument(
-        "-p", "--padding", metavar="P", type=padding, default=0, help="3, 3x5, valid, same or same_lower (default: %(default)s)"
+        "-p",
+        "--padding",
+        metavar="P",
+        type=padding,
+        default=0,
+        help="3, 3x5, valid, same or same_lower (default: %(default)s)",
     )
-    one.add_argument("-d", "--dilation", metavar="D", type=size, default=1, help="3 or 3x5; 1 means none (default: %(default)s)")
     one.add_argument(
-        "-g", "--groups", metavar="G", type=int, help="groups of the grouped form (default: the first of 4, 3, 2, 1 that divides C and O)"
+        "-d", "--dilation", metavar="D", type=size, default=1, help="3 or 3x5; 1 means none (default: %(default)s)"
     )
-    one.add_argument("--bias", action="store_true", help="count a bias; that of the separable form belongs to its 1x1 convolution")
+    one.add_argument(
+        "-g",
+        "--groups",
+        metavar="G",
+        type=int,
+        help="groups of the grouped form (default: the first of 4, 3, 2, 1 to divide C and O)",
+    )
+    one.add_argument(
+        "--bias", action="store_true", help="count a bias; that of the separable form belongs to its 1x1 convolution"
+    )
     one.add_argument("--json", action="store_true", help="print JSON")
     one.set_defaults(run=run_explain)
 
@@ -147,9 +174,13 @@ def run_demo(arguments: argparse.Namespace) -> int:
         raise ModuleNotFoundError(f'the demo needs {" and ".join(missing)}. Install with: pip install "npconv[demo]"')
     output: Path = arguments.output
     if output.suffix.lower() != ".png":
-        raise ValueError(f"the picture is a PNG, but {output} does not end in .png. Did you mean {output.with_suffix('.png')}?")
+        raise ValueError(
+            f"the picture is a PNG, but {output} does not end in .png. Did you mean {output.with_suffix('.png')}?"
+        )
     if not output.parent.is_dir():
-        raise ValueError(f"there is no folder {output.parent} to write {output.name} to. Make it, or choose another --output.")
+        raise ValueError(
+            f"there is no folder {output.parent} to write {output.name} to. Make it, or choose another --output."
+        )
     with progress() as report:
         report("loading NumPy and Numba")
         from npconv import demo
@@ -170,21 +201,22 @@ def run_demo(arguments: argparse.Namespace) -> int:
 
 
 def print_rows(rows: list[explain.Row]) -> None:
-    """Print rows of text, the first of them the heads of the columns: as a table of rich on a terminal, else aligned with spaces."""
+    """Print rows of text, the first of them the columns' heads: on a terminal by rich, else aligned with spaces."""
     head, *body = rows
     console = terminal()
     if console is None:
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        for row in rows:
-            cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-            print("  ".join(cells).rstrip())
+        first, *others = (max(map(len, column)) for column in zip(*rows, strict=True))
+        for label, *cells in rows:
+            numbers = (cell.rjust(width) for cell, width in zip(cells, others, strict=True))
+            print("  ".join([label.ljust(first), *numbers]).rstrip())
         return
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=0)
     for i, name in enumerate(head):
-        table.add_column(name, justify="right" if i else "left", style="" if i else "cyan")
+        # In a narrow terminal a number goes on below, and none is cut off.
+        table.add_column(name, justify="right" if i else "left", style="" if i else "cyan", overflow="fold")
     for row in body:
         table.add_row(*row)
     console.print(table)

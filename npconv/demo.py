@@ -101,7 +101,7 @@ def photograph(path: Path | None = None) -> Array:
         with Image.open(path or sample) as file:
             image = ImageOps.exif_transpose(file).convert("RGB")
     except (OSError, SyntaxError, Image.DecompressionBombError) as fault:
-        remedy = "Is it a picture?" if path else "Some packagers leave it out of Matplotlib. Choose another: npconv demo --image PATH"
+        remedy = "Is it a picture?" if path else "Not every Matplotlib has it. Choose another: npconv demo --image PATH"
         raise ValueError(f"cannot read the photograph {path or sample}: {fault}. {remedy}") from None
     image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
     return np.ascontiguousarray(np.asarray(image, np.float32).transpose(2, 0, 1)[None] / 255)
@@ -125,20 +125,34 @@ def edge(size: int, width: float, degrees: float) -> Array:
 def layers() -> list[Layer]:
     """Return the five layers in the order in which they run."""
     # (4, 3, 7, 7): output j is the edge in direction j of the brightness.
-    standard = (np.stack([edge(7, 1.5, angle) for angle in ANGLES])[:, None] * np.reshape(BRIGHTNESS, (3, 1, 1))).astype(np.float32)
+    standard = (
+        np.stack([edge(7, 1.5, angle) for angle in ANGLES])[:, None] * np.reshape(BRIGHTNESS, (3, 1, 1))
+    ).astype(np.float32)
     # (12, 1, 13, 13): output c*4 + j is colour c under blur j.
     blurs = np.tile(np.stack([gaussian(13, width) for width in BLURS])[:, None], (3, 1, 1, 1)).astype(np.float32)
     # (12, 4, 3, 3): output c*4 + j is the edge in direction j of the four blurs of colour c, wider ones counting for more.
     shares = np.reshape(BLURS, (4, 1, 1)) + 1
-    edges = np.tile(np.stack([edge(3, 0.85, angle) * shares / shares.sum() for angle in ANGLES]), (3, 1, 1, 1)).astype(np.float32)
+    edges = np.tile(np.stack([edge(3, 0.85, angle) * shares / shares.sum() for angle in ANGLES]), (3, 1, 1, 1)).astype(
+        np.float32
+    )
     # (3, 1, 5, 5) and (3, 3): each colour and what a blur would take from it; then sepia.
     sharp = np.tile(2.5 * gaussian(5, 0) - 1.5 * gaussian(5, 1), (3, 1, 1, 1)).astype(np.float32)
     sepia = np.array(SEPIA, np.float32)
     same = {"padding": "same"}
     return [
         Layer("standard", "photograph", lambda x: conv2d(x, standard, padding="same"), ((standard, same),)),
-        Layer("depthwise", "photograph", lambda x: depthwise_conv2d(x, blurs, padding="same"), ((blurs, same | {"groups": 3}),)),
-        Layer("grouped", "depthwise", lambda x: conv2d(x, edges, padding="same", groups=3), ((edges, same | {"groups": 3}),)),
+        Layer(
+            "depthwise",
+            "photograph",
+            lambda x: depthwise_conv2d(x, blurs, padding="same"),
+            ((blurs, same | {"groups": 3}),),
+        ),
+        Layer(
+            "grouped",
+            "depthwise",
+            lambda x: conv2d(x, edges, padding="same", groups=3),
+            ((edges, same | {"groups": 3}),),
+        ),
         Layer("shuffle", "grouped", lambda x: channel_shuffle(x, 3)),
         Layer(
             "separable",
@@ -274,8 +288,16 @@ def draw(photo: Array, runs: list[Run], path: Path) -> tuple[int, int]:
     strength = np.abs(y["standard"]).max(axis=0)
     panels = (
         ("Photograph", "three channels: red, green and blue", photo[0]),
-        ("Standard", "every filter sees every colour: edges of brightness,\nthe strongest of 4 directions", 1 - strength / typical(strength)),
-        ("Depthwise", "each colour by itself, in 4 blurs: from left to right\nnone, then 1.5, 3 and 4.5 pixels wide", strips(y["depthwise"])),
+        (
+            "Standard",
+            "every filter sees every colour: edges of brightness,\nthe strongest of 4 directions",
+            1 - strength / typical(strength),
+        ),
+        (
+            "Depthwise",
+            "each colour by itself, in 4 blurs: from left to right\nnone, then 1.5, 3 and 4.5 pixels wide",
+            strips(y["depthwise"]),
+        ),
         ("Separable", "each colour sharpened by itself,\nthen the colours of each pixel mixed: sepia", y["separable"]),
     )
     for column, (title, caption, image) in enumerate(panels):
@@ -310,7 +332,7 @@ def show_channels(figure: "Figure", sheet: Sheet, grouped: Array, shuffled: Arra
         ends = {"xyA": (0.5, 0), "coordsA": before[came_from].transAxes, "xyB": (0.5, 1), "coordsB": axes.transAxes}
         figure.add_artist(ConnectionPatch(**ends, color=colour, linewidth=2, arrowstyle="-|>", mutation_scale=12))
     left, top, width, height = sheet.thumbnail(0, 4, 0)
-    caption = "one group per colour: each filter sees the 4 blurs of its colour alone, and answers to edges in one direction (grey: no edge)"
+    caption = "one group per colour: each filter sees the 4 blurs of its colour alone, and answers to changes in one direction: 0\N{DEGREE SIGN} to the right, 90\N{DEGREE SIGN} up; grey: none"
     write(figure, sheet, (left, top, width, height), "Grouped", caption)
     below = sheet.thumbnail_tops[1] + height + sheet.caption + sheet.near
     caption = "the same 12 channels, now sorted by direction: nothing is computed, each channel only moves. A group of a next layer would see all three colours"
@@ -320,7 +342,9 @@ def show_channels(figure: "Figure", sheet: Sheet, grouped: Array, shuffled: Arra
 def show(figure: "Figure", sheet: Sheet, box: Box, image: Array) -> "Axes":
     """Draw one image, (H, W) in grey or (3, H, W) in colour, 0 ... 1 and cut off beyond."""
     left, top, width, height = box
-    axes = figure.add_axes((left / sheet.width, 1 - (top + height) / sheet.height, width / sheet.width, height / sheet.height))
+    axes = figure.add_axes(
+        (left / sheet.width, 1 - (top + height) / sheet.height, width / sheet.width, height / sheet.height)
+    )
     axes.imshow(np.clip(image if image.ndim == 2 else image.transpose(1, 2, 0), 0, 1), cmap="gray", vmin=0, vmax=1)
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)

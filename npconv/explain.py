@@ -178,7 +178,11 @@ def derivations(forms: tuple[Form, ...]) -> Iterator[tuple[str, list[str]]]:
             g = stage.geometry
             name = f"{form.name[0].upper()}{form.name[1:]}"
             if len(form.stages) > 1:
-                name += ", depthwise" if stage is form.stages[0] else ", then 1x1, which meets no padding: Vh = Ah = OH, Vw = Aw = OW"
+                name += (
+                    ", depthwise"
+                    if stage is form.stages[0]
+                    else ", then 1x1, which meets no padding: Vh = Ah = OH, Vw = Aw = OW"
+                )
             yield f"{name}: weight {by(g.weight_shape)}, g = {g.groups}", [*map(str, needs(stage))]
 
 
@@ -201,7 +205,9 @@ def sizes(g: Geometry) -> Iterator[Formula]:
 
 def taps(g: Geometry) -> Iterator[str]:
     """Yield the sums over taps that tell the image from the padding: V and A of each axis."""
-    for axis, letter, what, kernel, outputs in zip(g.axes, "hw", ("row", "column"), (g.KH, g.KW), (g.OH, g.OW), strict=True):
+    for axis, letter, what, kernel, outputs in zip(
+        g.axes, "hw", ("row", "column"), (g.KH, g.KW), (g.OH, g.OW), strict=True
+    ):
         V, A = valid_taps(*axis), covered_outputs(*axis)
         pairs = f"V{letter} = {V:,} of O{letter.upper()}*K{letter.upper()} = {outputs * kernel:,} pairs (output {what}, tap)"
         yield f"{f'on the image, {what}s':<21} {pairs}, of A{letter} = {A:,} output {what}s"

@@ -323,8 +323,6 @@ def depthwise_layout(
             f"method 'depthwise' serves one input channel per group, but x has {g.C} channels in {g.groups} groups = "
             f"{g.group_channels} per group. Use method='direct' or groups={g.C}."
         )
-    if sw > 2:
-        raise NotServedError(f"method 'depthwise' reads every column or every second, but the stride is {sw}. Use method='direct'.")
     # Tap kh of an output reads the row that tap kh - phases reads `classes` outputs further down.
     classes, phases = dh // gcd(sh, dh), min(sh // gcd(sh, dh), g.KH)
     rows, lanes, integer = -(-g.KH // phases), target().lanes(dtype.itemsize), dtype.kind == "i"
@@ -373,7 +371,7 @@ def depthwise_layout(
     computed = (g.OH + (rows - 1) * streams) * stripes * vectors * lanes
     idle = g.N * g.O * (computed - g.OH * g.OW)
     each = g.KH * g.KW * max(vectors / 2, vectors / rows, 4 / rows / planes) + g.KW * vectors * (0 if left == 0 else 2) + 10
-    head = (RegisterTile(rows, vectors, lanes, planes, sw), sizes, table(sets))
+    head = (RegisterTile(rows, vectors, lanes, planes, min(sw, 2)), sizes, table(sets))
     return Layout("depthwise", depthwise, head, pack, as_given, units, 0, idle, 0, g.N * g.O * g.OH * stripes * each)
 
 

@@ -91,7 +91,9 @@ def _run_once(x_shape: Any, weight_shape: Any, dtype: np.dtype[Any], method: str
     dtypes = result_dtypes("warmup", dtype, dtype)
     # The result is asked for first: where it fits into memory, the input usually does too.
     y = as_out("warmup", None, geometry.y_shape, dtypes[0], ())
-    plan = make_plan("warmup", geometry, np.zeros(geometry.weight_shape, dtype), None, dtypes, method, get_num_threads())
+    plan = make_plan(
+        "warmup", geometry, np.zeros(geometry.weight_shape, dtype), None, dtypes, method, get_num_threads()
+    )
     plan.run(np.zeros(geometry.x_shape, dtype), y, counted=True)
 
 

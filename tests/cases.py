@@ -13,6 +13,7 @@ Array = NDArray[Any]
 
 METHODS = ("naive", "im2col", "direct", "depthwise", "auto")
 FUSED = ("im2col", "direct", "depthwise", "auto")  # one fused chain of additions per output: the same bits
+DEPTHWISE_ROWS = {"floats": 14, "integers": 6}
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32")
 
 
@@ -51,9 +52,16 @@ class Case:
         """Products that a dense method executes, padding included."""
         return self.geometry.P * self.geometry.K
 
-    def methods(self, candidates: tuple[str, ...] = METHODS) -> tuple[str, ...]:
-        """Those of the candidates that serve this case: depthwise wants one channel per group."""
-        return tuple(m for m in candidates if m != "depthwise" or self.geometry.group_channels == 1)
+    def methods(self, dtype: DTypeLike = "float32", candidates: tuple[str, ...] = METHODS) -> tuple[str, ...]:
+        """Those of the candidates that have to serve this case.
+
+        Depthwise takes one channel per group, every column or every second, and as many kernel rows as the smallest
+        register file holds: integers on a CPU without vector instructions for them need two registers each.
+        """
+        g = self.geometry
+        rows = DEPTHWISE_ROWS["integers" if np.issubdtype(dtype, np.integer) else "floats"]
+        depthwise = g.group_channels == 1 and g.stride[1] <= 2 and g.KH <= rows
+        return tuple(method for method in candidates if method != "depthwise" or depthwise)
 
 
 CASES = {

@@ -15,6 +15,8 @@ from npconv.geometry import Geometry, conv2d_geometry, covered_outputs, output_s
 
 Axis = tuple[int, int, int, int, int, int]
 
+fewer = settings(max_examples=settings().max_examples // 3)
+
 # The layer that the counting rules tabulate: 64 -> 128 channels, 3x3, padding 1, 4 groups, on 14x14.
 LAYER = conv2d_geometry((1, 64, 14, 14), (128, 16, 3, 3), padding=1, groups=4)
 
@@ -104,7 +106,7 @@ def one_by_one(geometry: Geometry, bias: bool) -> OpCount:
         ((1, 3, 1, 2, 2, 2), [1]),
         ((1, 1, 1, 1, 2, 3), [0, 0, 1, 0, 0, 0]),
         ((1, 1, 7, 1, 2, 3), [0]),
-        ((2, 3, 1, 4, 4, 5), [1, 1, 0, 0]),
+        ((2, 3, 1, 4, 4, 5), [1, 1, 0]),
         ((1, 1, 1, 1, 0, 0), [1]),
     ],
 )
@@ -164,7 +166,7 @@ def test_a_window_of_padding_alone_adds_nothing_that_is_useful() -> None:
     assert judged(count_conv2d((1, 1, 1, 1), (1, 1, 2, 1), padding=(1, 0), dilation=2)) == (0, 0, 2, 1)
 
 
-@settings(max_examples=200)
+@fewer
 @given(layers, st.booleans())
 def test_the_closed_forms_are_what_a_walk_counts(layer: Layer, bias: bool) -> None:
     geometry = layer.geometry()
@@ -197,7 +199,7 @@ def test_counting_a_call_takes_its_options() -> None:
 
 @pytest.mark.parametrize("bias", [None, 1, 0, "True", [1.0]])
 def test_a_bias_is_there_or_not(bias: Any) -> None:
-    with pytest.raises(TypeError, match="^count_conv2d: bias is .*, but must be True or False"):
+    with pytest.raises(TypeError, match=r"^count_conv2d: bias is .*, but must be True or False"):
         count_conv2d((1, 1, 3, 3), (1, 1, 3, 3), bias=bias)
 
 
@@ -218,6 +220,7 @@ def test_an_empty_batch_computes_nothing() -> None:
 # laws
 
 
+@fewer
 @given(layers, st.booleans())
 def test_dense_and_useful_counts_have_their_definitions(layer: Layer, bias: bool) -> None:
     g = layer.geometry()
@@ -233,6 +236,7 @@ def test_dense_and_useful_counts_have_their_definitions(layer: Layer, bias: bool
     assert min(judged(counts)) >= 0
 
 
+@fewer
 @given(layers, st.booleans())
 def test_one_group_is_the_ordinary_convolution(layer: Layer, bias: bool) -> None:
     g = layer.geometry(groups=1)
@@ -242,6 +246,7 @@ def test_one_group_is_the_ordinary_convolution(layer: Layer, bias: bool) -> None
     assert conv2d_counts(g, bias) == ordinary
 
 
+@fewer
 @given(layers, st.booleans())
 def test_a_grouped_call_is_the_sum_of_its_ordinary_calls(layer: Layer, bias: bool) -> None:
     part = Layer(layer.N, 1, layer.C, layer.F, layer.rows, layer.columns).geometry()
@@ -249,6 +254,7 @@ def test_a_grouped_call_is_the_sum_of_its_ordinary_calls(layer: Layer, bias: boo
     assert sum(parts, OpCount()) == conv2d_counts(layer.geometry(), bias)
 
 
+@fewer
 @given(layers, st.booleans(), st.integers(0, 5), st.integers(1, 5))
 def test_counts_add_over_a_split_of_images_and_of_filters(layer: Layer, bias: bool, N: int, blocks: int) -> None:
     whole = conv2d_counts(layer.geometry(N=layer.N + N), bias)
@@ -258,6 +264,7 @@ def test_counts_add_over_a_split_of_images_and_of_filters(layer: Layer, bias: bo
     assert whole == conv2d_counts(layer.geometry(), bias) + conv2d_counts(layer.geometry(O=more), bias)
 
 
+@fewer
 @given(layers, st.booleans())
 def test_useful_is_dense_exactly_where_no_tap_meets_padding(layer: Layer, bias: bool) -> None:
     geometry = layer.geometry()
@@ -268,6 +275,7 @@ def test_useful_is_dense_exactly_where_no_tap_meets_padding(layer: Layer, bias: 
         assert counts.padding_mul == counts.padding_add == 0
 
 
+@fewer
 @given(layers.filter(lambda layer: layer.N > 0))
 def test_products_scale_by_one_over_g_and_little_else_does(layer: Layer) -> None:
     grouped, ordinary, g = layer.geometry(), layer.geometry(groups=1), layer.groups
@@ -340,16 +348,21 @@ def test_records_add_up_and_scale_field_by_field(a: OpCount, b: OpCount, n: int)
 
 
 def test_only_what_makes_sense_adds_and_scales() -> None:
-    a = EACH_ITS_BIT
+    a: Any = EACH_ITS_BIT
     assert (0 + a, a * 1, 0 * a) == (a, a, OpCount())
-    for call in (lambda: a + 0, lambda: a + 1, lambda: 1 + a, lambda: 0.0 + a, lambda: False + a, lambda: a + "a"):
-        with pytest.raises(TypeError, match="unsupported operand"):
-            call()
+    for other in (1, 0.0, False, None, "a"):
+        with pytest.raises(TypeError, match="operand"):
+            a + other
+        with pytest.raises(TypeError, match=r"operand|concatenate"):
+            other + a
+    with pytest.raises(TypeError, match="operand"):
+        a + 0
     for times in (1.0, True, "2", a, None):
-        for product_of in (lambda t: a * t, lambda t: t * a):
-            with pytest.raises(TypeError, match=r"^OpCount: times is .*, but must be an integer"):
-                product_of(times)
-    with pytest.raises(ValueError, match="^OpCount: times is -1, but must be at least 0"):
+        with pytest.raises(TypeError, match=r"^OpCount: times is .*, but must be an integer"):
+            a * times
+        with pytest.raises(TypeError, match=r"^OpCount: times is .*, but must be an integer"):
+            times * a
+    with pytest.raises(ValueError, match=r"^OpCount: times is -1, but must be at least 0"):
         a * -1
 
 

@@ -36,7 +36,7 @@ def check_counts(case: Case, biased: bool, dtype: str = "float32", seed: int = 0
     x, weight, bias = small_integers(case, dtype, seed)
     closed, geometry = closed_form(case, biased), case.geometry
     dense_mul, dense_add = geometry.P * geometry.K, geometry.P * (geometry.K - 1 + biased)
-    for method in case.methods():
+    for method in case.methods(dtype):
         b = bias if biased else None
         y, counts = nc.conv2d(x, weight, b, method=method, return_counts=True, **case.options)
         assert y.shape == geometry.y_shape

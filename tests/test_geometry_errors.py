@@ -464,8 +464,8 @@ ERRORS: list[tuple[Callable[[], object], type[Exception], str, str]] = [
         partial(geometry, (1, 6, 9, 9), (8, 4, 3, 3), groups=4),
         ValueError,
         (
-            "conv2d: x has 6 channels, which cannot be split evenly into 4 groups. Did you mean groups=2 and a weight of"
-            " shape (8, 3, 3, 3)?"
+            "conv2d: x has 6 channels, which cannot be split evenly into 4 groups. Did you mean groups=2"
+            " and a weight of shape (8, 3, 3, 3)?"
         ),
         "x (1, 6, 9, 9), weight (8, 4, 3, 3), groups=4",
     ),
@@ -482,15 +482,18 @@ ERRORS: list[tuple[Callable[[], object], type[Exception], str, str]] = [
         partial(geometry, (1, 6, 9, 6), (7, 2, 3, 3), groups=3),
         ValueError,
         (
-            "conv2d: weight has 7 filters, which cannot be split evenly into 3 groups. Did you mean a weight of shape (6,"
-            " 2, 3, 3)?"
+            "conv2d: weight has 7 filters, which cannot be split evenly into 3 groups. Did you mean"
+            " a weight of shape (6, 2, 3, 3)?"
         ),
         "x (1, 6, 9, 6), weight (7, 2, 3, 3), groups=3",
     ),
     (
         partial(geometry, (1, 6, 9, 9), (1, 2, 3, 3), groups=3),
         ValueError,
-        "conv2d: weight has 1 filter, which cannot be split evenly into 3 groups. Did you mean a weight of shape (3, 2, 3, 3)?",
+        (
+            "conv2d: weight has 1 filter, which cannot be split evenly into 3 groups. Did you mean"
+            " a weight of shape (3, 2, 3, 3)?"
+        ),
         "x (1, 6, 9, 9), weight (1, 2, 3, 3), groups=3",
     ),
     (

@@ -29,7 +29,9 @@ class Call:
 
     def __call__(self, x: Array, weight: Array, bias: Array | None = None, **changes: Any) -> Array:
         """Return the convolution of other data, with other options."""
-        y: Array = nc.conv2d(x, weight, bias, method=self.method, **{**self.case.options, **changes})
+        case = Case(x.shape, weight.shape, **{**self.case.options, **changes})
+        method = self.method if self.method in case.methods() else "direct"
+        y: Array = nc.conv2d(x, weight, bias, method=method, **case.options)
         return y
 
     def __repr__(self) -> str:

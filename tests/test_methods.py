@@ -59,15 +59,15 @@ def run(case: Case, method: str, x: Array, weight: Array, bias: Array | None, **
 
 def check_equal(case: Case, x: Array, weight: Array, bias: Array | None, expected: Array) -> None:
     """Demand these values of every method, and the same bits of those that fuse."""
-    results = {method: run(case, method, x, weight, bias) for method in case.methods()}
+    results = {method: run(case, method, x, weight, bias) for method in case.methods(x.dtype)}
     for method, y in results.items():
         np.testing.assert_array_equal(y, expected.astype(y.dtype), err_msg=method, strict=True)
-    assert len({bits(results[method]) for method in case.methods(FUSED)}) == 1
+    assert len({bits(results[method]) for method in case.methods(x.dtype, FUSED)}) == 1
 
 
 def check_bits(case: Case, x: Array, weight: Array, bias: Array | None, expected: Array) -> None:
     """Demand every bit of every method, NaN payloads aside; `expected` must need no rounding."""
-    results = {method: run(case, method, x, weight, bias) for method in case.methods()}
+    results = {method: run(case, method, x, weight, bias) for method in case.methods(x.dtype)}
     assert [method for method, y in results.items() if bits(y) != bits(expected.astype(y.dtype))] == []
 
 
@@ -75,7 +75,7 @@ def check_within_bound(case: Case, x: Array, weight: Array, bias: Array | None) 
     """Demand every method within the bound, and the same bits of those that fuse."""
     judge = certificate(case, x, weight, bias)
     judge.check(run(case, "naive", x, weight, bias))
-    results = {method: run(case, method, x, weight, bias) for method in case.methods(FUSED)}
+    results = {method: run(case, method, x, weight, bias) for method in case.methods(x.dtype, FUSED)}
     judge.check(results["direct"])
     assert {method for method, y in results.items() if bits(y) != bits(results["direct"])} == set()
 
@@ -154,13 +154,21 @@ def test_every_element_of_out_is_written(method: str) -> None:
 
 
 @each_case
-def test_depthwise_refuses_what_it_cannot_serve(case: Case) -> None:
-    x, weight, bias = small_integers(case, "float32", seed=6)
-    if "depthwise" in case.methods():
-        run(case, "depthwise", x, weight, bias)
+@pytest.mark.parametrize("dtype", ["float32", "int32"])
+def test_depthwise_is_right_or_refuses(case: Case, dtype: str) -> None:
+    x, weight, bias = small_integers(case, dtype, seed=1)
+    try:
+        y = run(case, "depthwise", x, weight, bias)
+    except ValueError:
+        assert "depthwise" not in case.methods(dtype)
     else:
-        with pytest.raises(ValueError, match=r"conv2d: .*depthwise"):
-            run(case, "depthwise", x, weight, bias)
+        np.testing.assert_array_equal(y, small_integer_results(case, 1, True))
+
+
+def test_depthwise_refuses_groups_of_several_channels() -> None:
+    x, weight, _ = small_integers(CASES["two groups"], "float32", seed=1)
+    with pytest.raises(ValueError, match=r"conv2d: method 'depthwise' .* 2 per group\. Use method='direct'"):
+        nc.conv2d(x, weight, groups=2, method="depthwise")
 
 
 def test_an_unknown_method_is_refused_with_the_names_of_the_known() -> None:
@@ -197,5 +205,5 @@ def test_every_method_is_right_over_many_tiles(case: Case, seed: int) -> None:
     expected = tap_by_tap(x, weight, bias, case.geometry)
     check_equal(case, x.astype("float32"), weight.astype("float32"), bias.astype("float32"), expected)
     x, weight, bias = full_mantissa(case, "float32", seed)
-    results = {bits(run(case, method, x, weight, bias)) for method in case.methods(FUSED)}
+    results = {bits(run(case, method, x, weight, bias)) for method in case.methods(x.dtype, FUSED)}
     assert len(results) == 1

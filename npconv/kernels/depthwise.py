@@ -11,6 +11,7 @@ from npconv.kernels.registers import (
     accumulators,
     claim,
     fma,
+    gather_lanes,
     get,
     lanes_below,
     load,
@@ -132,7 +133,9 @@ def read_row(tile, row, x, start, plane, stride, lanes, i, inside):
         for v in range(tile.vectors):
             real = lanes[i + v] & inside
             at = start + p * plane + v * tile.lanes * stride
-            if tile.step == 2 and real == every:
+            if tile.step == 1:
+                put(row, p * tile.vectors + v, load_lanes(tile, x, at, real))
+            elif tile.step == stride and real == every:
                 put(row, p * tile.vectors + v, load(tile, x, at))
             else:
-                put(row, p * tile.vectors + v, load_lanes(tile, x, at, real))
+                put(row, p * tile.vectors + v, gather_lanes(tile, x, at, stride, real))

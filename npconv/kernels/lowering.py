@@ -205,26 +205,29 @@ def emit_load(context, builder, signature, args):
 )
 def emit_load_lanes(context, builder, signature, args):
     tile, array, vector = signature.args[0], signature.args[1], context.get_value_type(signature.return_type)
-    mask = lane_mask(builder, args[3], tile.lanes)
-    if tile.step == 2:
-        return gather(context, builder, array, args, vector, tile.step, mask)
     # The form with an alignment argument is the one that every LLVM reads: newer ones upgrade it.
     pointer = vector_pointer(context, builder, array, args[1], args[2], vector)
     alignment = ir.Constant(INT32, array.dtype.bitwidth // 8)
+    mask = lane_mask(builder, args[3], tile.lanes)
     name = f"llvm.masked.load.{suffix(vector)}.p0"
     return intrinsic(builder, name, vector, [pointer, alignment, mask, ir.Constant(vector, None)])
 
 
-def gather(context, builder, array, args, vector, step, mask):
-    """Emit a load of lanes that lie `step` elements apart."""
+@lowers(
+    registers.gather_lanes,
+    lambda tile, array, i, stride, lanes: VectorType(array.dtype, tile.lanes)(tile, array, *[types.intp] * 3),
+)
+def emit_gather_lanes(context, builder, signature, args):
+    array, vector = signature.args[1], context.get_value_type(signature.return_type)
+    size = array.dtype.bitwidth // 8
     first = element_pointer(context, builder, array, args[1], args[2])
-    distances = [lane * step * array.dtype.bitwidth // 8 for lane in range(vector.count)]
-    addresses = broadcast(builder, builder.ptrtoint(first, INT64), vector.count)
-    addresses = builder.add(addresses, ir.Constant(ir.VectorType(INT64, vector.count), distances))
+    distance = broadcast(builder, builder.mul(args[3], ir.Constant(INT64, size)), vector.count)
+    steps = builder.mul(distance, ir.Constant(ir.VectorType(INT64, vector.count), list(range(vector.count))))
+    addresses = builder.add(broadcast(builder, builder.ptrtoint(first, INT64), vector.count), steps)
     pointers = builder.inttoptr(addresses, ir.VectorType(first.type, vector.count))
-    alignment = ir.Constant(INT32, array.dtype.bitwidth // 8)
+    mask = lane_mask(builder, args[4], vector.count)
     name = f"llvm.masked.gather.{suffix(vector)}.v{vector.count}p0"
-    return intrinsic(builder, name, vector, [pointers, alignment, mask, ir.Constant(vector, None)])
+    return intrinsic(builder, name, vector, [pointers, ir.Constant(INT32, size), mask, ir.Constant(vector, None)])
 
 
 @lowers(registers.store, lambda array, i, vector: types.void(array, types.intp, vector))

@@ -29,8 +29,8 @@ _claiming = threading.Lock()
 class RegisterTile:
     """A block of accumulators: `rows` rows of `vectors` vectors of `lanes` neighbouring outputs, for `planes` planes at once.
 
-    A row is a filter for the dense kernels, a row of the image for the depthwise one. The inputs of neighbouring lanes lie `step`
-    elements apart.
+    A row is a filter for the dense kernels, a row of the image for the depthwise one. `load` reads lanes that lie `step` elements
+    apart, 1 or 2.
     """
 
     __slots__ = ("lanes", "planes", "rows", "step", "vectors")
@@ -85,15 +85,20 @@ def splat(tile: RegisterTile, array: Array, i: int) -> Array:
 
 def load(tile: RegisterTile, array: Array, i: int) -> Array:
     """Return the vector whose lane l is `array[i + l * step]`."""
-    return load_lanes(tile, array, i, lanes_below(tile.lanes))
+    return gather_lanes(tile, array, i, tile.step, lanes_below(tile.lanes))
 
 
 def load_lanes(tile: RegisterTile, array: Array, i: int, lanes: int) -> Array:
-    """Return what `load` would, with zeros in the lanes that are not in the set `lanes`: only those in it are read."""
+    """Return `array[i : i + lanes]`, zeros in the lanes that are not in the set `lanes`: only those in it are read."""
+    return gather_lanes(tile, array, i, 1, lanes)
+
+
+def gather_lanes(tile: RegisterTile, array: Array, i: int, stride: int, lanes: int) -> Array:
+    """Return the vector whose lane l is `array[i + l * stride]`, zeros in the lanes that are not in the set: only those are read."""
     vector = zero(tile, array)
     for lane in _members(lanes, tile.lanes):
-        _check(array, i + lane * tile.step)
-        vector[lane] = array[i + lane * tile.step]
+        _check(array, i + lane * stride)
+        vector[lane] = array[i + lane * stride]
     return vector
 
 

@@ -109,10 +109,11 @@ def mutation(session: nox.Session) -> None:
     for file in ("pyproject.toml", "cosmic-ray.toml"):
         shutil.copy(file, copy)
     session.chdir(copy)
-    session.run("cosmic-ray", "init", "cosmic-ray.toml", "session.sqlite")
     session.run("cosmic-ray", "baseline", "cosmic-ray.toml")
+    session.run("cosmic-ray", "init", "cosmic-ray.toml", "session.sqlite")
+    session.run("cr-filter-operators", "session.sqlite", "cosmic-ray.toml")
     session.run("cosmic-ray", "exec", "cosmic-ray.toml", "session.sqlite")
-    session.run("cr-report", "--surviving-only", "session.sqlite")
+    session.run("cr-report", "--surviving-only", "--show-diff", "session.sqlite")
 
 
 @nox.session

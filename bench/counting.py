@@ -4,9 +4,9 @@ import copy
 import dataclasses
 import importlib
 import inspect
+import itertools
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import npconv as nc
-from bench.clock import FEWEST_CALLS, interruptions, warm_up
+from bench.clock import INTERRUPTED, Clock, seconds_of
 from bench.intervals import interval
 from bench.layers import Array, Layer
 from bench.report import Bar, Report, Table, progress
@@ -53,14 +53,7 @@ class Call:
         """Run one of the two kernels and return its seconds."""
         # Units of work that were claimed, which a plan sets to zero too; no arithmetic is counted here.
         self.counter[0] = 0
-        start = time.perf_counter()
-        kernel(*self.arguments)
-        return time.perf_counter() - start
-
-    def turns(self, first: Any, second: Any) -> tuple[float, float]:
-        """Run two kernels in the order first, second, second, first and return the mean seconds of each."""
-        a, b, c, d = (self.run(kernel) for kernel in (first, second, second, first))
-        return (a + d) / 2, (b + c) / 2
+        return seconds_of(lambda: kernel(*self.arguments))
 
 
 class Pairs:
@@ -68,6 +61,7 @@ class Pairs:
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
+        self.clock = Clock()
         self.calls: list[Call] = []
         with tempfile.TemporaryDirectory() as folder:
             self.removed = write_package(Path(folder), UNCOUNTED)
@@ -107,25 +101,25 @@ class Pairs:
         return {"method": plan.method, "same_bits": outputs[0] == outputs[1], "tallies": tallies}
 
     def time(self, i: int, seconds: float) -> tuple[float, float]:
-        """Return for layer i the median log ratio, time with counters over time without, and the median seconds with them.
+        """Return for layer i the median log ratio, time with counters over time without, and the median time with.
 
-        The kernels take turns ABBA, then BAAB, so that neither drift nor the order favours one of them. Turns that were
-        interrupted are left out.
+        The two kernels run in pairs, one first and then the other, so that neither drift nor the order favours one of them.
         """
         call = self.calls[i]
-        warm_up(lambda: (call.run(call.counted), call.run(call.uncounted)))
-        whole: list[tuple[float, float]] = []
-        broken: list[tuple[float, float]] = []
-        end = time.perf_counter() + seconds
-        while len(whole) + len(broken) < FEWEST_CALLS or time.perf_counter() < end:
-            before = interruptions()
-            if (len(whole) + len(broken)) % 2:
-                uncounted, counted = call.turns(call.uncounted, call.counted)
-            else:
-                counted, uncounted = call.turns(call.counted, call.uncounted)
-            (whole if interruptions() == before else broken).append((counted, uncounted))
-        counted_times, uncounted_times = np.array(whole or broken).T
-        return float(np.median(np.log(counted_times / uncounted_times))), float(np.median(counted_times))
+        order = itertools.cycle((False, True))
+
+        def pair() -> tuple[float, float]:
+            if next(order):
+                uncounted = call.run(call.uncounted)
+                return call.run(call.counted), uncounted
+            return call.run(call.counted), call.run(call.uncounted)
+
+        counted, uncounted = np.array(self.clock.sample(pair, seconds)).T
+        return float(np.median(np.log(counted / uncounted))), float(np.median(counted))
+
+    def interrupted(self) -> float:
+        """Return which share of all pairs was interrupted."""
+        return self.clock.interrupted_share()
 
 
 def measure(layers: Sequence[Layer], dtype: str, *, quick: bool) -> Report:
@@ -144,6 +138,7 @@ def measure(layers: Sequence[Layer], dtype: str, *, quick: bool) -> Report:
                 progress(f"counting: round {r + 1}/{rounds}")
             for i in range(len(layers)):
                 logs[r, i], times[r, i] = worker.call("time", i, seconds)
+        interrupted = worker.call("interrupted")
     for layer, check in zip(layers, checks, strict=True):
         report.faults.extend(f"{layer.name}: {fault}" for fault in faults(check))
     rows = [difference(logs[:, i : i + 1]) for i in range(len(layers))]
@@ -160,9 +155,12 @@ def measure(layers: Sequence[Layer], dtype: str, *, quick: bool) -> Report:
     met = None if quick else low >= -BAR and high <= BAR
     report.bars.append(Bar(asked, " in ".join(percent(*together)), met))
     report.notes.append(f"Without counters the kernels are {removed} statements shorter.")
+    if interrupted > INTERRUPTED:
+        report.notes.append(f"The machine was busy: {interrupted:.0%} of the pairs were interrupted, and left out.")
     report.data.update(
         dtype=dtype,
         statements_removed=removed,
+        interrupted=interrupted,
         together=together,
         rows=[
             {"layer": layer.name, "method": check["method"], "difference": row, "log_ratios": of.round(6).tolist()}

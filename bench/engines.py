@@ -6,11 +6,12 @@ import importlib.metadata
 import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 
-from bench.clock import Clock
+from bench.clock import Clock, seconds_of
 from bench.layers import Array, Layer
 
 
@@ -62,11 +63,14 @@ class Engine(ABC):
 
     def time(self, seconds: float) -> dict[str, float]:
         """Run each variant for so many seconds, warmed up, and return its median seconds for one call."""
-        return {name: self.clock.median(run, seconds) for name, run in self.variants.items()}
+        return {
+            name: float(np.median(self.clock.sample(partial(seconds_of, run), seconds)))
+            for name, run in self.variants.items()
+        }
 
     def interrupted(self) -> float:
         """Return which share of all timed calls was interrupted."""
-        return self.clock.interrupted / max(1, self.clock.calls)
+        return self.clock.interrupted_share()
 
 
 class Npconv(Engine):

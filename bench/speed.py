@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from bench.clock import INTERRUPTED
 from bench.engines import ENGINES
 from bench.layers import Layer
 from bench.report import Report, progress
@@ -14,11 +15,9 @@ from bench.worker import Worker, cores, working
 # Rounds, and seconds for each variant of an engine in a round.
 ROUNDS, QUICK_ROUNDS = 40, 3
 SLICE, QUICK_SLICE = 0.012, 0.004
-# What a reader has to be told: an engine that is busier than this while it should sleep, a peak that moved by more, and
-# more interrupted calls.
+# Readers are told of an engine that is busier than this while it should sleep, and of a peak that moved by more.
 IDLE_LOAD = 0.02
 DRIFT = 0.03
-INTERRUPTED = 0.02
 
 
 def measure(layers: Sequence[Layer], labels: Sequence[str], dtype: str, threads: int, *, quick: bool) -> Report:

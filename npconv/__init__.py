@@ -6,18 +6,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from npconv import reference
     from npconv.counts import OpCount, count_conv2d, counting
-    from npconv.functional import (
-        channel_shuffle,
-        channel_unshuffle,
-        col2im,
-        conv2d,
-        depthwise_conv2d,
-        im2col,
-        pointwise_conv2d,
-        separable_conv2d,
-    )
+    from npconv.functional import conv2d, depthwise_conv2d, pointwise_conv2d, separable_conv2d
     from npconv.geometry import conv2d_output_shape, resolve_padding
     from npconv.plan import Conv2dPlan, plan_conv2d
+    from npconv.rearrange import channel_shuffle, channel_unshuffle, col2im, im2col
     from npconv.threads import get_num_threads, set_num_threads
     from npconv.warmup import show_versions, warmup
 
@@ -26,18 +18,10 @@ __version__ = "0.1.0"
 # Where each public name lives; nothing is imported before it is asked for.
 _HOMES = {
     "counts": ("OpCount", "count_conv2d", "counting"),
-    "functional": (
-        "channel_shuffle",
-        "channel_unshuffle",
-        "col2im",
-        "conv2d",
-        "depthwise_conv2d",
-        "im2col",
-        "pointwise_conv2d",
-        "separable_conv2d",
-    ),
+    "functional": ("conv2d", "depthwise_conv2d", "pointwise_conv2d", "separable_conv2d"),
     "geometry": ("conv2d_output_shape", "resolve_padding"),
     "plan": ("Conv2dPlan", "plan_conv2d"),
+    "rearrange": ("channel_shuffle", "channel_unshuffle", "col2im", "im2col"),
     "threads": ("get_num_threads", "set_num_threads"),
     "warmup": ("show_versions", "warmup"),
 }

@@ -2,9 +2,9 @@
 
 The filters are not learned but made, so that the eye can tell what each layer does::
 
-    photograph -> standard                         edges of brightness: every filter sees every colour
-    photograph -> separable                        each colour sharpened, then at each pixel the colours mixed
-    photograph -> depthwise -> grouped -> shuffle  each colour blurred; edges of each colour; the edges sorted by direction
+    photograph -> standard                         edges of brightness
+    photograph -> depthwise -> grouped -> shuffle  blurs of each colour, their edges, the edges sorted by direction
+    photograph -> separable                        each colour sharpened, then the colours mixed
 """
 
 import math
@@ -19,13 +19,14 @@ import numpy as np
 
 from npconv.counts import OpCount, count_conv2d, counting
 from npconv.explain import Row, by, judged, share, stacked
-from npconv.functional import channel_shuffle, conv2d, depthwise_conv2d, separable_conv2d
+from npconv.functional import conv2d, depthwise_conv2d, separable_conv2d
 from npconv.plan import Conv2dPlan, plan_conv2d
+from npconv.rearrange import channel_shuffle
+from npconv.rearrange import channel_shuffle
 from npconv.threads import get_num_threads
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 # Left, top, width, height, in inches.
@@ -44,7 +45,23 @@ SEPIA = ((0.393, 0.769, 0.189), (0.349, 0.686, 0.168), (0.272, 0.534, 0.131))
 LONGEST_SIDE = 1024
 # The fastest of so many runs is told; the first of all also compiles, or loads what was compiled, and is told apart.
 TIMED_RUNS = 3
+
 DPI = 110
+CAPTIONS = {
+    "Photograph": "three channels: red, green and blue",
+    "Standard": "every filter sees every colour: edges of brightness,\nthe strongest of 4 directions",
+    "Depthwise": "each colour by itself, in 4 blurs: from left to right\nnone, then 1.5, 3 and 4.5 pixels wide",
+    "Separable": "each colour sharpened by itself,\nthen the colours of each pixel mixed: sepia",
+    "Grouped": (
+        "one group per colour: each filter sees the 4 blurs of its colour alone, "
+        "and answers to changes in one direction: 0\N{DEGREE SIGN} to the right, 90\N{DEGREE SIGN} up; grey: none"
+    ),
+    "Shuffle": (
+        "the same 12 channels, now sorted by direction: nothing is computed, each channel only moves. "
+        "A group of a next layer would see all three colours"
+    ),
+    "Edges": "its three channels, neighbours after the shuffle,\nread as the red, green and blue of one picture",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,56 +126,52 @@ def photograph(path: Path | None = None) -> Array:
 
 def gaussian(size: int, width: float) -> Array:
     """Return a blur as a (size, size) filter that sums to 1; a width of 0 leaves the image as it is."""
-    squares = (np.arange(size) - size // 2) ** 2
-    bell = np.exp(-squares / (2 * width**2)) if width else squares == 0
-    return np.outer(bell, bell) / bell.sum() ** 2
+    offsets = np.arange(size) - size // 2
+    bell = np.exp(-(offsets**2) / (2 * width**2)) if width else (offsets == 0).astype(float)
+    blur: Array = np.outer(bell, bell) / bell.sum() ** 2
+    return blur
 
 
 def edge(size: int, width: float, degrees: float) -> Array:
-    """Return the slope of a blurred image along a direction as a (size, size) filter; 0 degrees runs to the right, 90 up."""
+    """Return the slope of a blurred image in a direction as a (size, size) filter; 0 degrees is to the right, 90 up."""
     offsets = np.arange(size) - size // 2
     along = offsets * math.cos(math.radians(degrees)) - offsets[:, None] * math.sin(math.radians(degrees))
-    slope = along * gaussian(size, width)
-    return 2 * slope / np.abs(slope).sum()
+    slope: Array = along * gaussian(size, width)
+    slope *= 2 / np.abs(slope).sum()
+    return slope
+
+
+def filters() -> dict[str, Array]:
+    """Return the filters of all layers, by name."""
+    by_angle = np.stack([edge(7, 1.5, angle) for angle in ANGLES])
+    blurs = np.stack([gaussian(13, width) for width in BLURS])
+    # What a wide blur has left of an edge is faint, so it counts for more.
+    shares = (np.array(BLURS) + 1) / sum(width + 1 for width in BLURS)
+    by_angle_of_blurs = np.stack([edge(3, 0.85, angle) * shares[:, None, None] for angle in ANGLES])
+    sharp = 2.5 * gaussian(5, 0) - 1.5 * gaussian(5, 1)
+    # Three times the same: output c*4 + j of blurs and edges belongs to colour c.
+    made = {
+        "brightness": by_angle[:, None] * np.reshape(BRIGHTNESS, (3, 1, 1)),
+        "blurs": np.tile(blurs[:, None], (3, 1, 1, 1)),
+        "edges": np.tile(by_angle_of_blurs, (3, 1, 1, 1)),
+        "sharp": np.tile(sharp, (3, 1, 1, 1)),
+        "sepia": np.reshape(SEPIA, (3, 3, 1, 1)),
+    }
+    return {name: weight.astype(np.float32) for name, weight in made.items()}
 
 
 def layers() -> list[Layer]:
     """Return the five layers in the order in which they run."""
-    # (4, 3, 7, 7): output j is the edge in direction j of the brightness.
-    standard = (
-        np.stack([edge(7, 1.5, angle) for angle in ANGLES])[:, None] * np.reshape(BRIGHTNESS, (3, 1, 1))
-    ).astype(np.float32)
-    # (12, 1, 13, 13): output c*4 + j is colour c under blur j.
-    blurs = np.tile(np.stack([gaussian(13, width) for width in BLURS])[:, None], (3, 1, 1, 1)).astype(np.float32)
-    # (12, 4, 3, 3): output c*4 + j is the edge in direction j of the four blurs of colour c, wider ones counting for more.
-    shares = np.reshape(BLURS, (4, 1, 1)) + 1
-    edges = np.tile(np.stack([edge(3, 0.85, angle) * shares / shares.sum() for angle in ANGLES]), (3, 1, 1, 1)).astype(
-        np.float32
-    )
-    # (3, 1, 5, 5) and (3, 3): each colour and what a blur would take from it; then sepia.
-    sharp = np.tile(2.5 * gaussian(5, 0) - 1.5 * gaussian(5, 1), (3, 1, 1, 1)).astype(np.float32)
-    sepia = np.array(SEPIA, np.float32)
-    same = {"padding": "same"}
+    brightness, blurs, edges, sharp, sepia = filters().values()
+    same: dict[str, Any] = {"padding": "same"}
+    each: dict[str, Any] = {"padding": "same", "groups": 3}
     return [
-        Layer("standard", "photograph", lambda x: conv2d(x, standard, padding="same"), ((standard, same),)),
-        Layer(
-            "depthwise",
-            "photograph",
-            lambda x: depthwise_conv2d(x, blurs, padding="same"),
-            ((blurs, same | {"groups": 3}),),
-        ),
-        Layer(
-            "grouped",
-            "depthwise",
-            lambda x: conv2d(x, edges, padding="same", groups=3),
-            ((edges, same | {"groups": 3}),),
-        ),
+        Layer("standard", "photograph", lambda x: conv2d(x, brightness, **same), ((brightness, same),)),
+        Layer("depthwise", "photograph", lambda x: depthwise_conv2d(x, blurs, **same), ((blurs, each),)),
+        Layer("grouped", "depthwise", lambda x: conv2d(x, edges, **each), ((edges, each),)),
         Layer("shuffle", "grouped", lambda x: channel_shuffle(x, 3)),
         Layer(
-            "separable",
-            "photograph",
-            lambda x: separable_conv2d(x, sharp, sepia, padding="same"),
-            ((sharp, same | {"groups": 3}), (sepia[:, :, None, None], {})),
+            "separable", "photograph", lambda x: separable_conv2d(x, sharp, sepia, **same), ((sharp, each), (sepia, {}))
         ),
     ]
 
@@ -240,15 +253,21 @@ def rows(runs: list[Run]) -> list[Row]:
 def remarks(runs: list[Run]) -> list[str]:
     """Return what the table leaves unsaid."""
     return [
-        "Each count was kept by the loops while they ran. Executed: all of it, with the vector lanes whose result is thrown away.",
-        "As predicted: the plan foretold each of these integers. Closed form: a formula gives the same products and additions.",
+        "Every count was kept by the loops while they ran; executed includes vector lanes whose result is thrown away.",
+        "As predicted: the plan foretold every count. Closed form: a formula gives the same products and additions.",
         f"Tile: rows x vectors x lanes. Time: the best of {TIMED_RUNS} runs on {get_num_threads()} thread(s).",
-        f"To compile the kernels, or to load them: {sum(run.first_seconds - run.seconds for run in runs):.1f} s.",
+        f"The first calls, which compile the kernels or load them: {sum(run.first_seconds for run in runs):.1f} s.",
     ]
 
 
 class Sheet:
-    """Where things stand in the picture, in inches from the upper left corner: four panels, two rows of thumbnails, four panels."""
+    """The picture: four panels, two rows of thumbnails, four panels; boxes in inches from the upper left corner.
+
+    Parameters
+    ----------
+    ratio : float
+        Height of an image over its width.
+    """
 
     width = 16.0
     margin, gap, near, caption, lines = 0.35, 0.3, 0.08, 0.85, 1.0
@@ -256,14 +275,18 @@ class Sheet:
     thumbnail_width = (panel_width - 2 * near) / 3
 
     def __init__(self, ratio: float) -> None:
+        from matplotlib.figure import Figure
+
         # A panorama or a tower gets a white border rather than a sheet of its shape.
         ratio = min(max(ratio, 0.4), 1.6)
         self.panel_height, self.thumbnail_height = self.panel_width * ratio, self.thumbnail_width * ratio
         before = self.margin + self.caption + self.panel_height + self.gap + self.caption
         after = before + self.thumbnail_height + self.lines
         self.thumbnail_tops = before, after
-        self.panel_tops = self.margin + self.caption, after + self.thumbnail_height + 2 * self.caption + self.near
+        self.shuffle_top = after + self.thumbnail_height + self.caption + self.near
+        self.panel_tops = self.margin + self.caption, self.shuffle_top + self.caption
         self.height = self.panel_tops[1] + self.panel_height + self.margin
+        self.figure = Figure(figsize=(self.width, self.height), dpi=DPI, facecolor="white")
 
     def panel(self, column: int, row: int) -> Box:
         """Return the box of a panel: left, top, width, height."""
@@ -277,86 +300,71 @@ class Sheet:
         left = self.margin + i // block * (block_width + between) + i % block * (self.thumbnail_width + self.near)
         return left, self.thumbnail_tops[row], self.thumbnail_width, self.thumbnail_height
 
+    def show(self, box: Box, image: Array) -> "Axes":
+        """Draw an image, (H, W) in grey or (3, H, W) in colour, 0 ... 1 and cut off beyond."""
+        left, top, width, height = box
+        bottom = self.height - top - height
+        axes = self.figure.add_axes((left / self.width, bottom / self.height, width / self.width, height / self.height))
+        pixels = np.clip(image if image.ndim == 2 else image.transpose(1, 2, 0), 0, 1)
+        axes.imshow(pixels, cmap="gray", vmin=0, vmax=1)
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+        return axes
+
+    def write(self, left: float, top: float, title: str, caption: str) -> None:
+        """Write a title and up to two lines above what stands there."""
+        for below, text, style in ((0.1, title, {"fontsize": 16, "weight": "bold"}), (0.42, caption, {"fontsize": 10})):
+            y = 1 - (top - self.caption + below) / self.height
+            self.figure.text(left / self.width, y, text, va="top", color="0.15", **style)
+
 
 def draw(photo: Array, runs: list[Run], path: Path) -> tuple[int, int]:
     """Draw what went in and what came out as a PNG; return its width and height in pixels."""
-    from matplotlib.figure import Figure
-
     y = {run.layer.name: run.y[0] for run in runs}
     sheet = Sheet(photo.shape[2] / photo.shape[3])
-    figure = Figure(figsize=(sheet.width, sheet.height), dpi=DPI, facecolor="white")
     strength = np.abs(y["standard"]).max(axis=0)
-    panels = (
-        ("Photograph", "three channels: red, green and blue", photo[0]),
-        (
-            "Standard",
-            "every filter sees every colour: edges of brightness,\nthe strongest of 4 directions",
-            1 - strength / typical(strength),
-        ),
-        (
-            "Depthwise",
-            "each colour by itself, in 4 blurs: from left to right\nnone, then 1.5, 3 and 4.5 pixels wide",
-            strips(y["depthwise"]),
-        ),
-        ("Separable", "each colour sharpened by itself,\nthen the colours of each pixel mixed: sepia", y["separable"]),
-    )
-    for column, (title, caption, image) in enumerate(panels):
-        show(figure, sheet, sheet.panel(column, 0), image)
-        write(figure, sheet, sheet.panel(column, 0), title, caption)
-    show_channels(figure, sheet, y["grouped"], y["shuffle"])
+    images = {
+        "Photograph": photo[0],
+        "Standard": 1 - strength / typical(strength),
+        "Depthwise": strips(y["depthwise"]),
+        "Separable": y["separable"],
+    }
+    for column, (title, image) in enumerate(images.items()):
+        box = sheet.panel(column, 0)
+        sheet.show(box, image)
+        sheet.write(*box[:2], title, CAPTIONS[title])
+    before = [sheet.show(sheet.thumbnail(i, 4, 0), relief(plane)) for i, plane in enumerate(y["grouped"])]
+    after = [sheet.show(sheet.thumbnail(i, 3, 1), relief(plane)) for i, plane in enumerate(y["shuffle"])]
+    join(sheet, before, after)
+    sheet.write(sheet.margin, sheet.thumbnail_tops[0], "Grouped", CAPTIONS["Grouped"])
+    sheet.write(sheet.margin, sheet.shuffle_top, "Shuffle", CAPTIONS["Shuffle"])
     for j, angle in enumerate(ANGLES):
-        show(figure, sheet, sheet.panel(j, 1), relief(y["shuffle"][3 * j : 3 * j + 3]))
-        caption = "its three channels, neighbours after the shuffle,\nread as the red, green and blue of one picture"
-        write(figure, sheet, sheet.panel(j, 1), f"Edges in direction {angle}\N{DEGREE SIGN}", caption)
-    figure.savefig(path, format="png")
-    pixels: tuple[int, int] = figure.canvas.get_width_height()
+        box = sheet.panel(j, 1)
+        sheet.show(box, relief(y["shuffle"][3 * j : 3 * j + 3]))
+        sheet.write(*box[:2], f"Edges in direction {angle}\N{DEGREE SIGN}", CAPTIONS["Edges"])
+    sheet.figure.savefig(path, format="png")
+    pixels: tuple[int, int] = sheet.figure.canvas.get_width_height()
     return pixels
 
 
-def show_channels(figure: "Figure", sheet: Sheet, grouped: Array, shuffled: Array) -> None:
-    """Draw the channels before and after the shuffle, and a line from each place to the place where it went."""
+def join(sheet: Sheet, before: list["Axes"], after: list["Axes"]) -> None:
+    """Name the channels, and draw a line from each place before the shuffle to the place where it went."""
     from matplotlib.patches import ConnectionPatch
 
     # The shuffle itself says where channels go: here the channels are their own numbers.
     order = channel_shuffle(np.arange(12).reshape(1, 12, 1, 1), 3).ravel()
-    before = [show(figure, sheet, sheet.thumbnail(i, 4, 0), relief(plane)) for i, plane in enumerate(grouped)]
-    after = [show(figure, sheet, sheet.thumbnail(i, 3, 1), relief(plane)) for i, plane in enumerate(shuffled)]
-    for place, axes in enumerate(after):
-        came_from = int(order[place])
-        colour = GROUP_COLOURS[came_from // 4]
-        label = f"{COLOURS[came_from // 4]} {ANGLES[came_from % 4]}\N{DEGREE SIGN}"
-        for thumbnail in (before[came_from], axes):
-            thumbnail.spines[:].set(edgecolor=colour, linewidth=2.5, visible=True)
-            box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-            thumbnail.text(0.04, 0.96, label, transform=thumbnail.transAxes, va="top", fontsize=9, bbox=box)
-        ends = {"xyA": (0.5, 0), "coordsA": before[came_from].transAxes, "xyB": (0.5, 1), "coordsB": axes.transAxes}
-        figure.add_artist(ConnectionPatch(**ends, color=colour, linewidth=2, arrowstyle="-|>", mutation_scale=12))
-    left, top, width, height = sheet.thumbnail(0, 4, 0)
-    caption = "one group per colour: each filter sees the 4 blurs of its colour alone, and answers to changes in one direction: 0\N{DEGREE SIGN} to the right, 90\N{DEGREE SIGN} up; grey: none"
-    write(figure, sheet, (left, top, width, height), "Grouped", caption)
-    below = sheet.thumbnail_tops[1] + height + sheet.caption + sheet.near
-    caption = "the same 12 channels, now sorted by direction: nothing is computed, each channel only moves. A group of a next layer would see all three colours"
-    write(figure, sheet, (left, below, width, height), "Shuffle", caption)
-
-
-def show(figure: "Figure", sheet: Sheet, box: Box, image: Array) -> "Axes":
-    """Draw one image, (H, W) in grey or (3, H, W) in colour, 0 ... 1 and cut off beyond."""
-    left, top, width, height = box
-    axes = figure.add_axes(
-        (left / sheet.width, 1 - (top + height) / sheet.height, width / sheet.width, height / sheet.height)
-    )
-    axes.imshow(np.clip(image if image.ndim == 2 else image.transpose(1, 2, 0), 0, 1), cmap="gray", vmin=0, vmax=1)
-    axes.set(xticks=[], yticks=[])
-    axes.spines[:].set_visible(False)
-    return axes
-
-
-def write(figure: "Figure", sheet: Sheet, box: Box, title: str, caption: str) -> None:
-    """Write a title and up to two lines above a box."""
-    left, top, _, _ = box
-    x, y = left / sheet.width, 1 - (top - sheet.caption) / sheet.height
-    figure.text(x, y - 0.1 / sheet.height, title, fontsize=16, weight="bold", va="top")
-    figure.text(x, y - 0.42 / sheet.height, caption, fontsize=10, color="0.25", va="top")
+    for axes, number in zip(after, order, strict=True):
+        group, j = divmod(int(number), 4)
+        for thumbnail in (before[number], axes):
+            thumbnail.spines[:].set(edgecolor=GROUP_COLOURS[group], linewidth=2.5, visible=True)
+            label = f"{COLOURS[group]} {ANGLES[j]}\N{DEGREE SIGN}"
+            patch = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+            thumbnail.text(0.04, 0.96, label, transform=thumbnail.transAxes, va="top", fontsize=9, bbox=patch)
+        line = ConnectionPatch(
+            (0.5, 0), (0.5, 1), before[number].transAxes, axes.transAxes,
+            color=GROUP_COLOURS[group], linewidth=2, arrowstyle="-|>", mutation_scale=12,
+        )  # fmt: skip
+        sheet.figure.add_artist(line)
 
 
 def relief(y: Array) -> Array:
@@ -365,7 +373,7 @@ def relief(y: Array) -> Array:
 
 
 def typical(strength: Array) -> float:
-    """Return what is to be drawn as full strength: the few stronger edges, such as those of the padding, are cut off."""
+    """Return what to draw as full strength; the few edges that are stronger, such as those of padding, are cut off."""
     return float(np.percentile(strength, 98)) or 1.0
 
 

@@ -134,18 +134,18 @@ def explain(
 
 def heading(forms: tuple[Form, ...]) -> str:
     """Return the layer in one line."""
-    g, last = forms[0].stages[0].geometry, forms[0].stages[-1]
+    g = forms[0].stages[0].geometry
     (top, bottom), (left, right) = g.padding
     return (
-        f"x {by(g.x_shape)} -> y {by(g.y_shape)}: kernel {g.KH}x{g.KW}, stride {by(g.stride)}, dilation {by(g.dilation)}, "
-        f"padding {top} top, {bottom} bottom, {left} left, {right} right, {'with' if last.bias else 'no'} bias"
+        f"x {by(g.x_shape)} -> y {by(g.y_shape)}: kernel {g.KH}x{g.KW}, stride {by(g.stride)}, "
+        f"dilation {by(g.dilation)}, padding {top} top, {bottom} bottom, {left} left, {right} right, "
+        f"{'with' if forms[0].stages[0].bias else 'no'} bias"
     )
 
 
 def rows(forms: tuple[Form, ...]) -> list[Row]:
     """Return the comparison as rows of text, the first of them the names."""
     counts = [form.counts for form in forms]
-    least = forms[0]
 
     def numbers(label: str, values: list[int]) -> Row:
         return (label, *(f"{value:,}" for value in values))
@@ -163,7 +163,7 @@ def rows(forms: tuple[Form, ...]) -> list[Row]:
         numbers("  useful", [c.add for c in counts]),
         numbers("  on padding", [c.padding_add for c in counts]),
         ("of the standard form", *("" for _ in forms)),
-        ("  parameters", *(share(form.parameters, least.parameters) for form in forms)),
+        ("  parameters", *(share(form.parameters, forms[0].parameters) for form in forms)),
         ("  products", *(share(c.dense_mul, counts[0].dense_mul) for c in counts)),
         ("  additions", *(share(c.dense_add, counts[0].dense_add) for c in counts)),
     ]
@@ -205,12 +205,11 @@ def sizes(g: Geometry) -> Iterator[Formula]:
 
 def taps(g: Geometry) -> Iterator[str]:
     """Yield the sums over taps that tell the image from the padding: V and A of each axis."""
-    for axis, letter, what, kernel, outputs in zip(
-        g.axes, "hw", ("row", "column"), (g.KH, g.KW), (g.OH, g.OW), strict=True
-    ):
+    extents = (g.KH, g.OH), (g.KW, g.OW)
+    for axis, (taps, outputs), i, what in zip(g.axes, extents, "hw", ("row", "column"), strict=True):
         V, A = valid_taps(*axis), covered_outputs(*axis)
-        pairs = f"V{letter} = {V:,} of O{letter.upper()}*K{letter.upper()} = {outputs * kernel:,} pairs (output {what}, tap)"
-        yield f"{f'on the image, {what}s':<21} {pairs}, of A{letter} = {A:,} output {what}s"
+        pairs = f"V{i} = {V:,} of {outputs * taps:,} pairs (output {what}, tap)"
+        yield f"{f'on the image, {what}s':<21} {pairs}; A{i} = {A:,} of {outputs:,} output {what}s"
 
 
 def needs(stage: Stage) -> Iterator[Formula]:

@@ -4,19 +4,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from npconv.arrays import as_array, as_bias, as_out, flat, result_dtypes
+from npconv.arguments import PaddingLike, PairLike
+from npconv.arrays import as_array, as_bias, as_out, result_dtypes
 from npconv.counts import CountRecord, OpCount, is_counting, record
-from npconv.arguments import PaddingLike, PairLike, index
-from npconv.geometry import Geometry, conv2d_geometry, windows_geometry
-from npconv.kernels.columns import fold, unfold
-from npconv.kernels.registers import RegisterTile
-from npconv.kernels.shuffle import shuffle
-from npconv.kernels.targets import target
-from npconv.kernels.tile import ADD, MOVED
-from npconv.layouts import axis_spans, simplified, table
+from npconv.geometry import Geometry, conv2d_geometry
 from npconv.plan import make_plan
-from npconv.threads import get_num_threads, share
-from npconv.workspace import TALLIES
+from npconv.threads import get_num_threads
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
@@ -155,10 +148,14 @@ def depthwise_conv2d(
     """
     x = as_array("depthwise_conv2d", "x", x)
     channels = x.shape[1] if x.ndim == 4 else 1
-    return _convolve("depthwise_conv2d", x, weight, bias, stride, padding, dilation, channels or 1, method, out, return_counts)
+    return _convolve(
+        "depthwise_conv2d", x, weight, bias, stride, padding, dilation, channels or 1, method, out, return_counts
+    )
 
 
-def pointwise_conv2d(x: Any, weight: Any, bias: Any = None, *, groups: int = 1, out: Any = None, return_counts: bool = False) -> Any:
+def pointwise_conv2d(
+    x: Any, weight: Any, bias: Any = None, *, groups: int = 1, out: Any = None, return_counts: bool = False
+) -> Any:
     """Compute a pointwise (1x1) convolution (cross-correlation): at each pixel, sums over channels.
 
     As `conv2d` with a 1x1 kernel.
@@ -271,7 +268,7 @@ def separable_conv2d(
     geometry = conv2d_geometry(
         x.shape, depthwise.shape, stride=stride, padding=padding, dilation=dilation, groups=groups, operation=operation
     )
-    shape = pointwise.shape + (1, 1) if pointwise.ndim == 2 else pointwise.shape
+    shape = (*pointwise.shape, 1, 1) if pointwise.ndim == 2 else pointwise.shape
     last = conv2d_geometry(geometry.y_shape, shape, operation=operation)
     if shape[2:] != (1, 1):
         raise ValueError(
@@ -285,191 +282,6 @@ def separable_conv2d(
     one, first = _compute(operation, geometry, x, depthwise, None, dtypes, "auto", between, counted)
     two, second = _compute(operation, last, between, pointwise, bias, dtypes, "auto", y, counted)
     return _handed_over(operation, f"{one}, {two}", x, depthwise, y, first + second, return_counts)
-
-
-def channel_shuffle(x: Any, groups: int) -> Any:
-    """Interleave the channels of `groups` groups: ``y[:, j*groups + i] = x[:, i*(C // groups) + j]``.
-
-    Parameters
-    ----------
-    x : array_like, shape (N, C, H, W)
-        Input; any numeric type that `conv2d` takes.
-    groups : int
-        Number of groups; C is a multiple of it.
-
-    Returns
-    -------
-    ndarray, shape (N, C, H, W)
-        The same planes in another order, of the same type.
-
-    Raises
-    ------
-    TypeError
-        If `groups` is not an integer, or x has a type that cannot be convolved.
-    ValueError
-        If x does not have four axes, or C is not a multiple of `groups`.
-
-    Notes
-    -----
-    Zhang, Zhou, Lin and Sun (2018), ShuffleNet, section 3.1: channels as a matrix (groups, C // groups), transposed. No arithmetic,
-    and each element is moved once. `channel_unshuffle` is the inverse.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import npconv as nc
-    >>> nc.channel_shuffle(np.arange(6.0).reshape(1, 6, 1, 1), 2).ravel()
-    array([0., 3., 1., 4., 2., 5.])
-    """
-    return _shuffled("channel_shuffle", x, groups, inverse=False)
-
-
-def channel_unshuffle(x: Any, groups: int) -> Any:
-    """Undo `channel_shuffle`: ``y[:, i*(C // groups) + j] = x[:, j*groups + i]``.
-
-    Parameters
-    ----------
-    x : array_like, shape (N, C, H, W)
-        Input; any numeric type that `conv2d` takes.
-    groups : int
-        Number of groups that the shuffle interleaved; C is a multiple of it.
-
-    Returns
-    -------
-    ndarray, shape (N, C, H, W)
-        The same planes in their old order, of the same type.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `channel_shuffle`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import npconv as nc
-    >>> nc.channel_unshuffle(np.array([0.0, 3, 1, 4, 2, 5]).reshape(1, 6, 1, 1), 2).ravel()
-    array([0., 1., 2., 3., 4., 5.])
-    """
-    return _shuffled("channel_unshuffle", x, groups, inverse=True)
-
-
-def im2col(
-    x: Any, kernel_size: PairLike, *, stride: PairLike = 1, padding: PaddingLike = 0, dilation: PairLike = 1
-) -> Any:
-    """Unfold an image into the matrix whose columns are its windows.
-
-    Parameters
-    ----------
-    x : array_like, shape (N, C, H, W)
-        Input.
-    kernel_size : int or (int, int)
-        Rows and columns of a window.
-    stride, padding, dilation
-        As `conv2d`.
-
-    Returns
-    -------
-    ndarray, shape (N, C * KH * KW, OH * OW)
-        Row ``(c*KH + kh)*KW + kw``, column ``oh*OW + ow`` holds the input under tap (c, kh, kw) of output (oh, ow), or zero.
-
-    Raises
-    ------
-    TypeError, ValueError, MemoryError
-        As `conv2d`.
-
-    Notes
-    -----
-    Chellapilla, Puri and Simard (2006), section 4. The fast path of `conv2d` packs this matrix a panel at a time and never has it whole.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import npconv as nc
-    >>> nc.im2col(np.arange(6.0).reshape(1, 1, 2, 3), (2, 2))[0]
-    array([[0., 1.],
-           [1., 2.],
-           [3., 4.],
-           [4., 5.]])
-    """
-    x = as_array("im2col", "x", x)
-    geometry = windows_geometry(
-        x.shape, kernel_size, stride=stride, padding=padding, dilation=dilation, operation="im2col"
-    )
-    g = simplified(geometry)
-    rows = x.shape[1] * geometry.KH * geometry.KW
-    columns = as_out("im2col", None, (g.N, rows, geometry.OH * geometry.OW), x.dtype, (x,))
-    # Elements only move, so they move as unsigned integers of their size.
-    bits = np.dtype(f"u{x.dtype.itemsize}")
-    units = g.N * rows
-    sizes = (units, g.H, g.W, g.KH, g.KW, g.OH, g.OW, *g.stride, *g.dilation, g.padding[0][0], g.padding[1][0])
-    tile = RegisterTile(1, 1, target().lanes(bits.itemsize))
-    arrays = (_spans(g), flat(x, x.dtype).view(bits), columns.reshape(-1).view(bits))
-    moved = _share_units(unfold, (tile, sizes, *arrays), columns.size)
-    _record("im2col", "im2col", x, None, columns, OpCount(moved=int(moved[MOVED])))
-    return columns
-
-
-def col2im(
-    columns: Any,
-    x_shape: tuple[int, int, int, int],
-    kernel_size: PairLike,
-    *,
-    stride: PairLike = 1,
-    padding: PaddingLike = 0,
-    dilation: PairLike = 1,
-) -> Any:
-    """Fold a matrix of windows back into an image, adding where they overlap: the adjoint of `im2col`.
-
-    Parameters
-    ----------
-    columns : array_like, shape (N, C * KH * KW, OH * OW)
-        Windows, as `im2col` orders them.
-    x_shape : tuple of int, (N, C, H, W)
-        Shape of the image.
-    kernel_size, stride, padding, dilation
-        As `im2col`.
-
-    Returns
-    -------
-    ndarray, shape (N, C, H, W)
-        The image: floats in the type of `columns`, float16 summed in float32; integers in int64.
-
-    Raises
-    ------
-    TypeError, ValueError, MemoryError
-        As `im2col`; `columns` must have the shape that `im2col` gives for `x_shape`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import npconv as nc
-    >>> nc.col2im(np.ones((1, 4, 2)), (1, 1, 2, 3), (2, 2))
-    array([[[[1., 2., 1.],
-             [1., 2., 1.]]]])
-    """
-    columns = as_array("col2im", "columns", columns)
-    geometry = windows_geometry(
-        x_shape, kernel_size, stride=stride, padding=padding, dilation=dilation, operation="col2im"
-    )
-    g = simplified(geometry)
-    expected = (geometry.N, geometry.C * geometry.KH * geometry.KW, geometry.OH * geometry.OW)
-    if columns.shape != expected:
-        raise ValueError(
-            f"col2im: columns has shape {columns.shape}, but im2col of x {geometry.x_shape} with a {geometry.KH}x{geometry.KW} "
-            f"kernel gives {expected}. Did you mean other options?\n        (x_shape {geometry.x_shape})"
-        )
-    dtype, accumulator = result_dtypes("col2im", columns.dtype, columns.dtype)
-    x = as_out("col2im", None, geometry.x_shape, dtype, (columns,))
-    sums = np.zeros(x.size, accumulator)
-    sizes = (
-        geometry.N * geometry.C, g.H, g.W, g.KH, g.KW, g.OH, g.OW, *g.stride, *g.dilation, g.padding[0][0], g.padding[1][0],
-    )  # fmt: skip
-    tally = _share_units(fold, (RegisterTile(1, 1, 1), sizes, _spans(g), flat(columns, accumulator), sums), columns.size)
-    with np.errstate(over="ignore"):
-        x[...] = sums.reshape(x.shape)
-    _record("col2im", "col2im", columns, None, x, OpCount(add=int(tally[ADD])))
-    return x
 
 
 def _convolve(
@@ -498,46 +310,6 @@ def _compute(
 def _handed_over(
     operation: str, method: str, x: Array, weight: Array, y: Array, counts: OpCount, return_counts: bool
 ) -> Any:
-    _record(operation, method, x, weight, y, counts)
-    return (y, counts) if return_counts else y
-
-
-def _record(operation: str, method: str, x: Array, weight: Array | None, y: Array, counts: OpCount) -> None:
     if is_counting():
-        record(CountRecord(operation, method, x.shape, None if weight is None else weight.shape, y.shape, counts))
-
-
-def _shuffled(operation: str, x: Any, groups: int, *, inverse: bool) -> Array:
-    x = as_array(operation, "x", x)
-    if x.ndim != 4:
-        raise ValueError(f"{operation}: x has {x.ndim} axes, but needs 4: (N, C, H, W). Did you forget the batch axis?\n        (x {x.shape})")
-    groups = index(operation, "groups", groups, 1)
-    N, C, H, W = x.shape
-    if C % groups:
-        raise ValueError(
-            f"{operation}: x has {C} channels, which {groups} groups do not divide. Choose a divisor of {C}.\n        (x {x.shape}, groups={groups})"
-        )
-    y = as_out(operation, None, x.shape, x.dtype, (x,))
-    bits = np.dtype(f"u{x.dtype.itemsize}")
-    sizes = (N * C, C, C // groups if inverse else groups, H * W) if C else (0, 1, 1, 0)
-    tile = RegisterTile(1, 1, target().lanes(bits.itemsize))
-    tally = _share_units(shuffle, (tile, sizes, flat(x, x.dtype).view(bits), y.reshape(-1).view(bits)), y.size)
-    _record(operation, "shuffle", x, None, y, OpCount(moved=int(tally[MOVED])))
-    return y
-
-
-def _spans(geometry: Geometry) -> Array:
-    return table(n for axis in axis_spans(geometry) for span in axis for n in span)
-
-
-# Moving fewer elements than this takes less time than waking a helper.
-ELEMENTS_WORTH_A_THREAD = 200_000
-
-
-def _share_units(kernel: Any, arguments: tuple[Any, ...], elements: int) -> Array:
-    """Run a kernel that needs no scratch, in helpers too if there is enough to do; return what it tallied."""
-    num_threads = get_num_threads() if elements > ELEMENTS_WORTH_A_THREAD else 1
-    counter, tallies = np.zeros(1, np.int64), np.zeros((num_threads, TALLIES), np.int64)
-    if elements:
-        share(lambda thread: kernel(*arguments, counter, tallies[thread]), num_threads)
-    return np.add.reduce(tallies)
+        record(CountRecord(operation, method, x.shape, weight.shape, y.shape, counts))
+    return (y, counts) if return_counts else y

@@ -6,12 +6,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from npconv.arguments import PaddingLike, PairLike, index
 from npconv.arrays import as_array, as_bias, as_out, flat, result_dtypes
 from npconv.counts import CountRecord, OpCount, conv2d_counts, is_counting, record
-from npconv.arguments import PaddingLike, PairLike, index
 from npconv.geometry import Geometry, conv2d_geometry
-from npconv.kernels.tile import ADD, IDLE_ADD, IDLE_MUL, MOVED, MUL, ZEROS
-from npconv.layouts import Layout, NotServedError, depthwise_layout, direct_layout, im2col_layout, naive_layout
+from npconv.layouts import Layout, NotServedError, lay_out
 from npconv.threads import get_num_threads, share
 from npconv.workspace import Workspace
 
@@ -25,19 +24,6 @@ UNITS_PER_THREAD = 4
 # Beyond this many filters for each input channel, a tile of filters reuses the image better than streaming its rows.
 LARGEST_MULTIPLIER = 4
 LARGEST_EXTENT = 2**62
-
-
-def lay_out(
-    geometry: Geometry, dtype: np.dtype[Any], method: str, bands: int = 1, tile: tuple[int, int] | None = None
-) -> Layout:
-    """Return the layout of one method, by name, with the tile (rows, vectors) if one is given."""
-    if method == "naive":
-        return naive_layout(geometry, dtype)
-    if method == "im2col":
-        return im2col_layout(geometry, dtype, tile)
-    if method == "direct":
-        return direct_layout(geometry, dtype, tile, bands)
-    return depthwise_layout(geometry, dtype, tile, bands)
 
 
 @functools.lru_cache(maxsize=512)
@@ -181,10 +167,9 @@ class Conv2dPlan:
         mul, add, idle_mul, idle_add, zeros, moved = (int(sum(tally[i] for tally in tallies)) for i in range(6))
         g = self.geometry
         real_taps, covered = self._indicator
-        if self.method == "im2col":
-            useful_mul = mul - idle_mul - zeros
-        else:
-            useful_mul = real_taps * g.N * g.O * g.group_channels
+        walked = real_taps * g.N * g.O * g.group_channels
+        # im2col sees each zero that it packs; the other methods were shown where theirs are.
+        useful_mul = mul - idle_mul - zeros if self.method == "im2col" else walked
         useful_add = useful_mul - (0 if self._bias else covered * g.N * g.O)
         return OpCount(
             mul=useful_mul,
@@ -204,7 +189,9 @@ class Conv2dPlan:
         """
         tile, dtype = self.layout.tile, self._accumulator
         one = replace(self.geometry, N=1, C=tile.planes, O=tile.planes, groups=tile.planes)
-        layout = lay_out(one, dtype, self.method, 1, (tile.planes if self.method == "depthwise" else tile.rows, tile.vectors))
+        layout = lay_out(
+            one, dtype, self.method, 1, (tile.planes if self.method == "depthwise" else tile.rows, tile.vectors)
+        )
         image, weight = flat(np.ones(one.x_shape, dtype), dtype), layout.pack(np.ones(one.weight_shape, dtype))
         taps, workspace = np.empty(one.P, dtype), Workspace.of(layout, dtype, 1)
         workspace.counter[0] = 0
@@ -246,7 +233,13 @@ class Conv2dPlan:
 
 
 def make_plan(
-    operation: str, geometry: Geometry, weight: Array, bias: Array | None, dtypes: tuple[np.dtype[Any], np.dtype[Any]], method: str, num_threads: int
+    operation: str,
+    geometry: Geometry,
+    weight: Array,
+    bias: Array | None,
+    dtypes: tuple[np.dtype[Any], np.dtype[Any]],
+    method: str,
+    num_threads: int,
 ) -> Conv2dPlan:
     """Return a plan for arguments whose arrays and shapes have been checked, or say what cannot be done."""
     if method not in METHODS:

@@ -36,14 +36,14 @@ OPTIONAL_PACKAGES = ("rich", "matplotlib", "hypothesis", "torch", "onnxruntime",
 def warmup(layers: Iterable[tuple[Any, ...]] = COMMON_LAYERS, *, dtypes: Iterable[Any] = (np.float32,)) -> float:
     """Compile the kernels that layers need, or load them from the disk cache, by running each layer once on zeros.
 
-    A kernel is compiled for a type and a register tile, and the tile depends on the layer; a later layer of the same type that
-    gets the same tile finds its kernel ready.
+    A kernel is compiled for a type and a register tile, and the tile depends on the layer. A later layer of the same
+    type and tile finds its kernel ready.
 
     Parameters
     ----------
     layers : iterable of (x_shape, weight_shape) or (x_shape, weight_shape, options), optional
-        Shapes of the layers to come, with the options of `conv2d` that they need: a dictionary of ``stride``, ``padding``,
-        ``dilation``, ``groups``, ``method``. By default one layer of each common kind: 3x3, 1x1, grouped 3x3, depthwise 3x3 at
+        Shapes of the layers to come, and a dictionary of the options ``stride``, ``padding``, ``dilation``, ``groups``
+        and ``method`` of `conv2d`. By default one layer of each common kind: 3x3, 1x1, grouped 3x3, depthwise 3x3 at
         stride 1 and 2.
     dtypes : iterable of dtype, optional
         Types of the inputs and weights to come.

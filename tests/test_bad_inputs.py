@@ -130,7 +130,7 @@ def refused(call: Callable[[], object], error: type[Exception], *fragments: obje
 
 
 def served(method: str, call: Callable[..., Any]) -> Any:
-    """Return the answer, or None where a method that copies planes or keeps rows in registers says that it cannot serve."""
+    """Return the answer, or None where a method that copies planes, or keeps rows in registers, says that it cannot."""
     if method in ("direct", "depthwise"):
         try:
             return call(method=method)

@@ -6,14 +6,14 @@ from typing import ClassVar, Self
 
 import numpy as np
 import pytest
-from cases import CASES, METHODS, Case, small_integers
 from hypothesis import given
 from hypothesis import strategies as st
-from npconv.counts import OpCount
-from strategies import cases, large_cases, one_in, seeds
 
 import npconv as nc
+from cases import CASES, METHODS, Case, small_integers
 from npconv import reference
+from npconv.counts import OpCount
+from strategies import cases, large_cases, one_in, seeds
 
 each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 

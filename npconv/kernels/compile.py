@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import llvmlite
 import numba
@@ -19,13 +19,11 @@ from numba.core import compiler, config, serialize
 from numba.core.caching import _Cache
 from numba.misc.appdirs import user_cache_dir
 
-import npconv.kernels.lowering
+from npconv.kernels import lowering
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 UNUSED_DAYS = 30
-
-assert npconv.kernels.lowering, "the compiled forms of the register operations have to be known before a kernel is compiled"
 
 
 def fingerprint() -> str:
@@ -35,7 +33,7 @@ def fingerprint() -> str:
     """
     versions = (sys.version, numba.__version__, llvmlite.__version__, config.BOUNDSCHECK, str(config.OPT))
     digest = hashlib.sha256(repr(versions).encode())
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    for source in sorted(Path(lowering.__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:20]
 
@@ -113,6 +111,6 @@ def kernel(function: Function) -> Function:
     """
     if config.DISABLE_JIT:
         return np.errstate(all="ignore")(function)
-    dispatcher = numba.njit(nogil=True, error_model="numpy", _nrt=False)(function)
+    dispatcher = numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, _nrt=False)(function)
     dispatcher._cache = KernelCache(function)
-    return dispatcher
+    return cast("Function", dispatcher)

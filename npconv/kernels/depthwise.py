@@ -54,7 +54,7 @@ def depthwise(tile, sizes, lanes, x, w, bias, y, counter, tally):
 
 
 @kernel
-def stream_rows(tile, sizes, x, x0, w, filter, bias, lanes, stripe, y, y0, row_class, first, last, tally):
+def stream_rows(tile, sizes, x, x0, w, channel, bias, lanes, stripe, y, y0, row_class, first, last, tally):
     """Compute the output rows row_class + classes*t, t from first to last - 1, in one stripe of columns of the tile's planes.
 
     At step t, row m of the tile sums output step t - (rows - 1 - m); phase b of the step is its tap kh = b + phases*(rows - 1 - m).
@@ -80,18 +80,18 @@ def stream_rows(tile, sizes, x, x0, w, filter, bias, lanes, stripe, y, y0, row_c
         read_row(tile, row, x, x0 + h * W + ow * sw - left, H * W, sw, lanes, stripe * KW * tile.vectors, inside)
         for m in range(newest):
             for p in range(tile.planes):
-                a = splat(tile, w, (filter + p) * taps + m)
+                a = splat(tile, w, (channel + p) * taps + m)
                 for v in range(tile.vectors):
                     j = p * tile.vectors + v
                     put(acc, m * each + j, fma(a, get(row, j), get(acc, (m + 1) * each + j)))
                     mul += tile.lanes
                     add += tile.lanes
         for p in range(tile.planes):
-            a = splat(tile, w, (filter + p) * taps + newest)
+            a = splat(tile, w, (channel + p) * taps + newest)
             for v in range(tile.vectors):
                 j = p * tile.vectors + v
                 if bias.size > 0:
-                    put(acc, newest * each + j, fma(a, get(row, j), splat(tile, bias, filter + p)))
+                    put(acc, newest * each + j, fma(a, get(row, j), splat(tile, bias, channel + p)))
                     add += tile.lanes
                 else:
                     put(acc, newest * each + j, multiply(a, get(row, j)))
@@ -106,7 +106,7 @@ def stream_rows(tile, sizes, x, x0, w, filter, bias, lanes, stripe, y, y0, row_c
                 for m in range(tile.rows):
                     if m >= oldest:
                         for p in range(tile.planes):
-                            a = splat(tile, w, (filter + p) * taps + (b * KW + kw) * tile.rows + m)
+                            a = splat(tile, w, (channel + p) * taps + (b * KW + kw) * tile.rows + m)
                             for v in range(tile.vectors):
                                 j = p * tile.vectors + v
                                 put(acc, m * each + j, fma(a, get(row, j), get(acc, m * each + j)))
@@ -116,7 +116,9 @@ def stream_rows(tile, sizes, x, x0, w, filter, bias, lanes, stripe, y, y0, row_c
             target = y0 + (row_class + classes * (t - newest)) * OW + ow
             for p in range(tile.planes):
                 for v in range(tile.vectors):
-                    store_lanes(y, target + p * OH * OW + v * tile.lanes, get(acc, p * tile.vectors + v), lanes[kept + v])
+                    store_lanes(
+                        y, target + p * OH * OW + v * tile.lanes, get(acc, p * tile.vectors + v), lanes[kept + v]
+                    )
     tally[MUL] += mul
     tally[ADD] += add
     # Lanes past the row's end, and the steps in which the first or the last outputs were not yet, or no longer, in the window.

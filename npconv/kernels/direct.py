@@ -47,7 +47,9 @@ def direct(tile, sizes, offsets, phases, x, w, bias, y, counter, tally, scratch,
                 target = y if whole else scratch
                 t0 = y0 + q if whole else sums
                 t_pitch = OH * OW if whole else width
-                multiply_tile(tile, w, block * K, source, x0 + q, offsets, 0, K, bias, block, target, t0, t_pitch, tally)
+                multiply_tile(
+                    tile, w, block * K, source, x0 + q, offsets, 0, K, bias, block, target, t0, t_pitch, tally
+                )
                 kept = rows * (last - column)
                 if not whole:
                     kept = store_tile(

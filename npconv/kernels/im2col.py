@@ -36,7 +36,20 @@ def im2col(tile, sizes, offsets, spans, x, w, bias, y, counter, tally, scratch, 
                 block = (g * blocks + b) * tile.rows
                 s0 = sums + b * tile.rows * width
                 multiply_tile(
-                    tile, w, block * K, packed, -c * taps * width, offsets, c * taps, c_stop * taps, bias, block, scratch, s0, width, tally
+                    tile,
+                    w,
+                    block * K,
+                    packed,
+                    -c * taps * width,
+                    offsets,
+                    c * taps,
+                    c_stop * taps,
+                    bias,
+                    block,
+                    scratch,
+                    s0,
+                    width,
+                    tally,
                 )
         for b in range(blocks):
             rows = min(tile.rows, F - b * tile.rows)

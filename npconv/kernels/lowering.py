@@ -5,6 +5,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils, types
+from numba.core.typing import signature
 from numba.core.typing.templates import AttributeTemplate
 from numba.extending import (
     NativeValue,
@@ -75,6 +76,7 @@ class TileAttributes(AttributeTemplate):
     key = RegisterTileType
 
     def generic_resolve(self, tile, attribute):
+        """Return the type of an attribute."""
         if attribute == "line":
             return RegisterTileType(1, 1, tile.lanes, 1, 1)
         return types.intp if attribute in registers.RegisterTile.__slots__ else None
@@ -154,7 +156,9 @@ def emit_registers(context, builder, signature, args):
 
 lowers(
     registers.accumulators,
-    lambda tile, like: RegistersType(VectorType(like.dtype, tile.lanes), tile.rows * tile.planes * tile.vectors)(tile, like),
+    lambda tile, like: RegistersType(VectorType(like.dtype, tile.lanes), tile.rows * tile.planes * tile.vectors)(
+        tile, like
+    ),
 )(emit_registers)
 lowers(
     registers.row_registers,
@@ -187,8 +191,11 @@ def emit_splat(context, builder, signature, args):
 @lowers(registers.load, lambda tile, array, i: VectorType(array.dtype, tile.lanes)(tile, array, types.intp))
 def emit_load(context, builder, signature, args):
     tile, array, vector = signature.args[0], signature.args[1], context.get_value_type(signature.return_type)
+
     def at(index):
-        return builder.load(vector_pointer(context, builder, array, args[1], index, vector), align=array.dtype.bitwidth // 8)
+        return builder.load(
+            vector_pointer(context, builder, array, args[1], index, vector), align=array.dtype.bitwidth // 8
+        )
 
     low = at(args[2])
     if tile.step == 1:
@@ -273,7 +280,7 @@ def emit_fma(context, builder, signature, args):
     return intrinsic(builder, f"llvm.fma.{suffix(a.type)}", a.type, args)
 
 
-@lowers(registers.claim, lambda counter: types.intp(counter))
+@lowers(registers.claim, lambda counter: signature(types.intp, counter))
 def emit_claim(context, builder, signature, args):
     pointer = element_pointer(context, builder, signature.args[0], args[0], ir.Constant(INT64, 0))
     return builder.atomic_rmw("add", pointer, ir.Constant(INT64, 1), "monotonic")

@@ -1,0 +1,136 @@
+"""What a layout is, and what the layouts of several methods have in common."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from npconv.geometry import Geometry
+from npconv.kernels.registers import RegisterTile
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+
+class NotServedError(ValueError):
+    """A method cannot serve a geometry; the text says why and what can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """One method, ready for one geometry.
+
+    Attributes
+    ----------
+    method : str
+        Name of the method.
+    kernel : callable
+        Its compiled function, called as ``kernel(*head, x, w, bias, y, counter, tally, *workspace)``.
+    head : tuple
+        Register tile, sizes and tables.
+    pack : callable
+        Turns weights (O, C // groups, KH, KW) into the order in which the kernel reads them.
+    pack_bias : callable
+        Does the same for the bias.
+    units : int
+        Pieces of work that threads can take.
+    scratch : int
+        Elements of scratch for each thread.
+    idle : int
+        Outputs that are computed in lanes or rows of a tile and thrown away.
+    moved : int
+        Elements of the input that are copied.
+    cycles : float
+        Estimated time of one thread.
+    """
+
+    method: str
+    kernel: Callable[..., None]
+    head: tuple[Any, ...]
+    pack: Callable[[Array], Array]
+    pack_bias: Callable[[Array], Array]
+    units: int
+    scratch: int
+    idle: int
+    moved: int
+    cycles: float
+
+    @property
+    def tile(self) -> RegisterTile:
+        """The register tile."""
+        tile: RegisterTile = self.head[0]
+        return tile
+
+
+def table(values: Iterable[int]) -> Array:
+    """Return a read-only array of integers for a kernel."""
+    array = np.array(list(values), np.int64)
+    array.flags.writeable = False
+    return array
+
+
+def in_blocks(groups: int, rows: int) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
+    """Return what packs weights and bias as [group][block of filters][k][row of the tile], zeros where a block has filters to spare."""
+
+    def pack(weight: Array) -> Array:
+        filters = weight.reshape(groups, weight.shape[0] // groups, -1)
+        F, K = filters.shape[1:]
+        blocks = -(-F // rows)
+        packed = np.zeros((groups, blocks * rows, K), weight.dtype)
+        packed[:, :F] = filters
+        return np.ascontiguousarray(packed.reshape(groups, blocks, rows, K).swapaxes(2, 3)).reshape(-1)
+
+    def pack_bias(bias: Array) -> Array:
+        return pack(bias.reshape(-1, 1)) if bias.size else bias
+
+    return pack, pack_bias
+
+
+def as_given(array: Array) -> Array:
+    """Return weights or bias in the order that the user gave them."""
+    return array.reshape(-1)
+
+
+def simplified(geometry: Geometry) -> Geometry:
+    """Return the same convolution with the numbers that no longer matter set to one.
+
+    A single output has no stride, a single tap no dilation; a pointwise convolution sees no rows, so its image is one long row.
+    """
+    (sh, sw), (dh, dw) = geometry.stride, geometry.dilation
+    sh, sw = sh if geometry.OH > 1 else 1, sw if geometry.OW > 1 else 1
+    dh, dw = dh if geometry.KH > 1 else 1, dw if geometry.KW > 1 else 1
+    geometry = replace(geometry, stride=(sh, sw), dilation=(dh, dw))
+    if (geometry.KH, geometry.KW, sh, sw) == (1, 1, 1, 1) and not any(sum(geometry.padding, ())):
+        pixels = geometry.OH * geometry.OW
+        if (geometry.H, geometry.W) == (geometry.OH, geometry.OW):
+            geometry = replace(geometry, H=1, W=pixels, OH=1, OW=pixels)
+    return geometry
+
+
+def taps_on_image(size: int, k: int, stride: int, dilation: int, before: int, outputs: int) -> list[tuple[int, int]]:
+    """Return for each tap of an axis the outputs, first and past the last, at which it meets the image."""
+    spans = []
+    for i in range(k):
+        first = max(0, -((i * dilation - before) // stride))
+        last = min(outputs, (size - 1 + before - i * dilation) // stride + 1)
+        spans.append((min(first, outputs), max(last, min(first, outputs))))
+    return spans
+
+
+def axis_spans(geometry: Geometry) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Return `taps_on_image` of both axes."""
+    (top, _), (left, _) = geometry.padding
+    (sh, sw), (dh, dw) = geometry.stride, geometry.dilation
+    return (
+        taps_on_image(geometry.H, geometry.KH, sh, dh, top, geometry.OH),
+        taps_on_image(geometry.W, geometry.KW, sw, dw, left, geometry.OW),
+    )
+
+
+def tile_cycles(rows: int, vectors: int, taps: int) -> float:
+    """Estimate the cycles of one dense tile: two multiply-adds a cycle, four cycles before a sum can be used again, and loads.
+
+    A vector at an odd address crosses two cache lines and counts as two loads; each load delays the rest by a fifth of a cycle, which is
+    what tiles of 8x3, 4x4, 6x4, 12x2 and 16x1 were measured to lose.
+    """
+    return taps * (max(rows * vectors / 2, 4) + (rows + 2 * vectors) / 5) + 20 + 3 * rows * vectors

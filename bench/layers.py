@@ -95,5 +95,8 @@ LAYERS = (
 
 def select(words: str, *, one_of_each: bool = False) -> list[Layer]:
     """Return the layers whose name contains some words; with `one_of_each`, the first of each class among them."""
-    layers = [layer for layer in LAYERS if words in layer.name]
-    return list({layer.kind: layer for layer in reversed(layers)}.values())[::-1] if one_of_each else layers
+    named = [layer for layer in LAYERS if words in layer.name]
+    first: dict[str, Layer] = {}
+    for layer in named:
+        first.setdefault(layer.kind, layer)
+    return list(first.values()) if one_of_each else named

@@ -22,7 +22,6 @@ from npconv.explain import Row, by, judged, share, stacked
 from npconv.functional import conv2d, depthwise_conv2d, separable_conv2d
 from npconv.plan import Conv2dPlan, plan_conv2d
 from npconv.rearrange import channel_shuffle
-from npconv.rearrange import channel_shuffle
 from npconv.threads import get_num_threads
 
 if TYPE_CHECKING:

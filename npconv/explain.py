@@ -9,8 +9,9 @@ from itertools import zip_longest
 from math import gcd
 from typing import Any, TypeAlias
 
+from npconv.arguments import PaddingLike, PairLike, index, pair
 from npconv.counts import OpCount, conv2d_counts, conv2d_parameters
-from npconv.geometry import Geometry, PaddingLike, PairLike, conv2d_geometry, covered_outputs, index, pair, valid_taps
+from npconv.geometry import Geometry, conv2d_geometry, covered_outputs, valid_taps
 
 Row: TypeAlias = tuple[str, ...]
 
@@ -122,7 +123,8 @@ def explain(
         groups = next(g for g in USUAL_GROUPS if gcd(C, filters) % g == 0)
     else:
         groups = index("explain", "groups", groups, 1)
-    grouped = stage(x_shape, (filters, C // groups, *kernel), bias, groups=groups, **options)
+    # Too many groups leave no channel; the complaint is to be about groups, which the user gave, not about a weight.
+    grouped = stage(x_shape, (filters, C // groups or 1, *kernel), bias, groups=groups, **options)
     depthwise = stage(x_shape, (C, 1, *kernel), False, groups=C, **options)
     pointwise = stage(depthwise.geometry.y_shape, (filters, C, 1, 1), bias)
     return (

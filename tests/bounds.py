@@ -10,8 +10,8 @@ has no rounding error and no tolerance of its own.
 from dataclasses import dataclass
 
 import numpy as np
-from cases import Array, Case
 
+from cases import Array, Case
 from npconv.geometry import Geometry
 
 # Bits of the significand of the type that accumulates: u = 2**-bits.

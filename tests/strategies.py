@@ -8,16 +8,18 @@ import os
 from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
 
-from cases import Case
 from hypothesis import settings
 from hypothesis import strategies as st
+
+from cases import Case
 
 T = TypeVar("T")
 
 LANES = (15, 16, 17, 31, 33)
 TILES = (29, 47, 48, 64, 65, 97)  # beyond one register tile in any direction
 SMALL = (1, 2, 3, 4, 5, 6, 7)
-KERNELS = (9, 11, 13)
+KERNELS = (1, 2, 3, 4, 5, 7)
+TALL = (11,)  # one size: a depthwise kernel is compiled for every number of its rows
 LONGEST = 128  # cells that strides or dilations may span: it keeps the images small
 
 # What the plain-Python reference does in some ten milliseconds, and rarely in fifty.
@@ -25,7 +27,17 @@ PRODUCTS = (*[20_000] * 9, 100_000)
 # For the vectorised oracle alone; without the compiler every kernel is plain Python too.
 MANY_PRODUCTS = (40_000,) if os.environ.get("NUMBA_DISABLE_JIT") == "1" else (400_000, 4_000_000)
 
-EXTENTS = ("N", "groups", "C/g", "O/g", "KH", "KW", "OH", "OW")
+# What a convolution consists of, and the extents that each may have at any time.
+USUAL: dict[str, tuple[int, ...]] = {
+    "N": SMALL,
+    "groups": SMALL,
+    "C/g": SMALL,
+    "O/g": SMALL,
+    "KH": KERNELS,
+    "KW": KERNELS,
+    "OH": SMALL,
+    "OW": SMALL,
+}
 # The extents that are large together.
 ALONE = ((), ("N",), ("groups",), ("KH",), ("KW",), ("OH",), *[("C/g",), ("O/g",), ("OW",)] * 2)
 TOGETHER = (
@@ -97,13 +109,13 @@ def spell_axis(spelling: Spelling, o: int, k: int) -> Axis:
 def spell_case(letters: bytes, products: Sequence[int], sizes: Sequence[int], shares: Sequence[Sequence[str]]) -> Case:
     """Choose one convolution of at most so many products; one of the `shares` names the extents drawn from `sizes`."""
     spelling = Spelling(letters)
-    choices = dict.fromkeys(EXTENTS, SMALL) | spelling.choose(KINDS)
-    large = [name for name in spelling.choose(shares) if choices[name] is SMALL]
-    choices |= {name: KERNELS if name in ("KH", "KW") else tuple(sizes) for name in large}
+    kind = spelling.choose(KINDS)
+    large = {name: TALL if name in ("KH", "KW") else tuple(sizes) for name in spelling.choose(shares)}
+    choices = USUAL | large | kind
     room = spelling.choose(products)
     extent: dict[str, int] = {}
     # The small ones come last: of those, 1 always fits.
-    for name in sorted(spelling.shuffle(EXTENTS), key=lambda name: choices[name] is SMALL):
+    for name in sorted(spelling.shuffle(tuple(USUAL)), key=lambda name: choices[name] is USUAL[name]):
         extent[name] = spelling.choose([value for value in choices[name] if value <= room] or [1])
         room //= extent[name]
     if spelling.choose((True, False, False, False)):

@@ -26,9 +26,11 @@ FLOORS = [
     {"kernels.compile"},
     {"kernels.tile"},
     {"kernels.columns", "kernels.depthwise", "kernels.direct", "kernels.im2col", "kernels.naive", "kernels.shuffle"},
-    {"layouts"},
+    {"layouts.layout"},
+    {"layouts.depthwise", "layouts.direct", "layouts.im2col", "layouts.naive"},
+    {"layouts.__init__"},
     {"workspace"},
-    {"plan"},
+    {"plan", "rearrange"},
     {"functional"},
     {"warmup"},
     {"explain"},
@@ -81,7 +83,8 @@ def rooms_imported(tree: ast.Module) -> set[str]:
         parts = name.split(".")
         if parts[0] == "npconv":
             candidates = [".".join(parts[1:stop]) for stop in range(len(parts), 1, -1)]
-            rooms.update(next(([room] for room in candidates if room in FILES), []))
+            packages = [f"{room}.__init__" for room in candidates if room != "kernels"]
+            rooms.update(next(([room] for room in candidates + packages if room in FILES), []))
     return rooms
 
 
@@ -146,8 +149,9 @@ def test_all_holds_the_public_names() -> None:
     assert sorted(told_to_type_checkers) == nc.__all__
 
 
-def test_functions_of_the_interface_are_public() -> None:
-    names = {node.name for node in TREES["functional"].body if isinstance(node, ast.FunctionDef)}
+@pytest.mark.parametrize("room", ["functional", "rearrange"])
+def test_functions_of_the_interface_are_public(room: str) -> None:
+    names = {node.name for node in TREES[room].body if isinstance(node, ast.FunctionDef)}
     assert {name for name in names if not name.startswith("_")} <= set(nc.__all__)
 
 

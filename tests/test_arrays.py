@@ -565,7 +565,7 @@ def test_flat_is_a_read_only_view_and_leaves_the_array_writable() -> None:
 
 
 @pytest.mark.parametrize("dtype", [F32, F64, F64.newbyteorder()], ids=str)
-@pytest.mark.parametrize("source", [F16, F32, F32.newbyteorder(), np.dtype("int8"), np.dtype(">i2")], ids=str)
+@pytest.mark.parametrize("source", [F16, F32, SWAPPED, F64.newbyteorder(), np.dtype("int8"), np.dtype(">i2")], ids=str)
 def test_flat_reads_any_strides_and_either_byte_order(source: np.dtype[Any], dtype: np.dtype[Any]) -> None:
     values = np.arange(24).reshape(2, 3, 4).astype(source)
     unaligned = np.zeros(values.nbytes + 1, np.uint8)[1:].view(source).reshape(values.shape)

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import Array
 
 import npconv as nc
+from cases import Array
 
 FEW_MIB = 4 * 2**20
 HUGE = (2**31, 2**40, 2**55)

@@ -332,6 +332,7 @@ def test_a_record_is_a_constant() -> None:
     for name in ("mul", "something new"):
         with pytest.raises((FrozenInstanceError, TypeError)):
             setattr(EACH_ITS_BIT, name, 3)
+    assert not hasattr(EACH_ITS_BIT, "__dict__")
 
 
 records = st.builds(OpCount, *[st.integers(0, 2**70)] * 9)

@@ -39,6 +39,8 @@ def test_a_record_says_which_call_it_was() -> None:
     assert shuffle.counts == OpCount(moved=24)
     assert shuffle == CountRecord("channel_shuffle", "shuffle", (1, 2, 3, 4), None, (1, 2, 3, 4), OpCount(moved=24))
     assert len({shuffle, call(1), call(1)}) == 2
+    with pytest.raises(FrozenInstanceError):
+        setattr(shuffle, "method"[:], "direct")
 
 
 def test_counting_is_on_inside_blocks_alone() -> None:

@@ -87,6 +87,7 @@ def test_a_geometry_is_a_constant() -> None:
     for name in ("N", "something new"):
         with pytest.raises((FrozenInstanceError, TypeError)):
             setattr(geometry, name, 3)
+    assert not hasattr(geometry, "__dict__")
 
 
 def test_windows_are_the_convolution_of_one_filter_per_channel() -> None:

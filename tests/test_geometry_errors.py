@@ -505,6 +505,15 @@ ERRORS: list[tuple[Callable[[], object], type[Exception], str, str]] = [
         ),
         "x (1, 4, 5, 6), weight (8, 4, 9, 3), padding=((1, 2), (0, 0))",
     ),
+    (
+        partial(geometry, X, (8, 4, 5, 9)),
+        ValueError,
+        (
+            "conv2d: the padded width is 0 + 6 + 0 = 6, but the kernel spans 1*(9 - 1) + 1 = 9. Did you mean"
+            " padding that adds at least 3 to the width?"
+        ),
+        "x (1, 4, 5, 6), weight (8, 4, 5, 9)",
+    ),
     # under other names
     (
         partial(conv2d_output_shape, X, WEIGHT, stride=2, padding=-1, dilation=2, groups=1),

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bounds import tap_by_tap
-from cases import Array, Case, small_integers
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import cases, one_in, seeds
 
 import npconv as nc
+from bounds import tap_by_tap
+from cases import Array, Case, small_integers
+from strategies import cases, one_in, seeds
 
 # Sixteen relations share the examples of a run; every method comes up in each.
 law = one_in(10)

@@ -5,6 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import npconv as nc
 from bounds import certificate, tap_by_tap
 from cases import (
     CASES,
@@ -19,12 +23,8 @@ from cases import (
     small_integers,
     specials,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-from strategies import cases, large_cases, one_in, seeds
-
-import npconv as nc
 from npconv import reference
+from strategies import cases, large_cases, one_in, seeds
 
 FLOATS = ("float32", "float64")
 

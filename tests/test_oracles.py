@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bounds import certificate, tap_by_tap, whole
-from cases import CASES, Array, Case, full_mantissa, small_integers
 from hypothesis import given
 from numpy.lib.stride_tricks import sliding_window_view
-from strategies import cases, one_in, seeds
 
 import npconv as nc
+from bounds import certificate, tap_by_tap, whole
+from cases import CASES, Array, Case, full_mantissa, small_integers
 from npconv import reference
+from strategies import cases, one_in, seeds
 
 each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 

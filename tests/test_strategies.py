@@ -6,13 +6,13 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import pytest
-from cases import Case
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.statistics import collector
-from strategies import KERNELS, LANES, MANY_PRODUCTS, PRODUCTS, TILES, Spelling, cases, large_cases, spell_axis
 
+from cases import Case
 from npconv.geometry import Geometry, covered_outputs
+from strategies import LANES, MANY_PRODUCTS, PRODUCTS, TALL, TILES, Spelling, cases, large_cases, spell_axis
 
 STRATEGIES = {"cases": cases(), "large_cases": large_cases()}
 DRAWN = 500  # as many geometries as every run of the suite draws
@@ -92,7 +92,7 @@ ON_EACH_AXIS: dict[str, Callable[[Axis], bool]] = {
     "input of one cell": lambda a: a.n == 1,
     "output of one cell": lambda a: a.o == 1,
     "kernel of one cell": lambda a: a.k == 1,
-    "kernel above any register tile's rows": lambda a: a.k in KERNELS,
+    "kernel above any register tile's rows": lambda a: a.k in TALL,
 }
 
 EDGES: dict[str, Callable[[Geometry], bool]] = {

@@ -69,10 +69,8 @@ def stream_rows(tile, sizes, x, x0, w, channel, bias, lanes, stripe, y, y0, row_
     newest = tile.rows - 1
     ow = stripe * width
     kept = ((OW + width - 1) // width * KW + stripe) * tile.vectors
-    mul = 0
-    add = 0
-    for j in range(tile.rows * each):
-        put(acc, j, zero(tile, x))
+    mul = add = 0
+    clear_sums(tile, acc, x)
     for t in range(first, last + newest):
         # The first tap moves every sum up a row as it adds to it, and begins the newest.
         h = (row_class + classes * t) * sh - top
@@ -113,12 +111,7 @@ def stream_rows(tile, sizes, x, x0, w, channel, bias, lanes, stripe, y, y0, row_
                                 mul += tile.lanes
                                 add += tile.lanes
         if t - newest >= first:
-            target = y0 + (row_class + classes * (t - newest)) * OW + ow
-            for p in range(tile.planes):
-                for v in range(tile.vectors):
-                    store_lanes(
-                        y, target + p * OH * OW + v * tile.lanes, get(acc, p * tile.vectors + v), lanes[kept + v]
-                    )
+            store_row(tile, acc, y, y0 + (row_class + classes * (t - newest)) * OW + ow, OH * OW, lanes, kept)
     tally[MUL] += mul
     tally[ADD] += add
     # Lanes past the row's end, and the steps in which the first or the last outputs were not yet, or no longer, in the window.
@@ -141,3 +134,18 @@ def read_row(tile, row, x, start, plane, stride, lanes, i, inside):
                 put(row, p * tile.vectors + v, load(tile, x, at))
             else:
                 put(row, p * tile.vectors + v, gather_lanes(tile, x, at, stride, real))
+
+
+@kernel
+def store_row(tile, acc, y, target, plane, lanes, i):
+    """Store the oldest row of sums to y from `target` on, plane after plane, in the lanes that are outputs."""
+    for p in range(tile.planes):
+        for v in range(tile.vectors):
+            store_lanes(y, target + p * plane + v * tile.lanes, get(acc, p * tile.vectors + v), lanes[i + v])
+
+
+@kernel
+def clear_sums(tile, acc, like):
+    """Set all sums to zero: those of the rows above the first are added to, and never stored."""
+    for j in range(tile.rows * tile.planes * tile.vectors):
+        put(acc, j, zero(tile, like))

@@ -30,13 +30,14 @@ class Target:
         """Return how many elements of `itemsize` bytes one vector register holds."""
         return self.vector_bytes // itemsize
 
-    def fits(self, rows: int, vectors: int, *, integer: bool = False) -> bool:
-        """Return whether a tile stays in registers: its accumulators, one row of the input and one broadcast weight.
+    def fits(self, rows: int, vectors: int, *, integer: bool = False, inputs: int = 1) -> bool:
+        """Return whether a tile stays in registers: its sums, `inputs` rows of the image and one broadcast weight.
 
-        One register too many and LLVM keeps accumulators in memory, at less than half the speed. Integer products need
+        One register too many and LLVM keeps sums in memory, at less than half the speed. Integer products need
         registers of their own on CPUs without a 64-bit vector multiplication.
         """
-        return rows * vectors + vectors + 1 <= (self.registers // 2 if integer else self.registers)
+        available = self.registers // 2 if integer else self.registers
+        return (rows + inputs) * vectors + 1 <= available
 
     def tiles(self, *, integer: bool = False) -> Iterator[tuple[int, int]]:
         """Yield the (rows, vectors) that a plan may choose for the dense kernels.

@@ -30,36 +30,29 @@ def depthwise_layout(
     # Tap kh of an output reads the row that tap kh - phases reads `classes` outputs further down.
     classes, phases = dh // gcd(sh, dh), min(sh // gcd(sh, dh), g.KH)
     rows, lanes, integer = -(-g.KH // phases), target().lanes(dtype.itemsize), dtype.kind == "i"
-    most = max((v for v in range(1, 9) if target().fits(rows, v, integer=integer)), default=0)
+
+    def fits(vectors: int) -> bool:
+        # Two rows of inputs: LLVM reads the next while it multiplies the last.
+        return target().fits(rows, vectors, integer=integer, inputs=2)
+
+    most = max((v for v in range(1, 9) if fits(v)), default=0)
     if most == 0:
         raise NotServedError(
             f"method 'depthwise' keeps {rows} rows of accumulators for a kernel of {g.KH} rows, more than this CPU has "
             "registers for. Use method='direct'."
         )
     vectors_of_row = -(-g.OW // lanes)
-
-    def fits_planes(p: int, vectors: int) -> bool:
-        return rows * p * vectors <= ENOUGH_SUMS and target().fits(rows, p * vectors, integer=integer)
-
     vectors = -(-vectors_of_row // -(-vectors_of_row // most))
     # Narrow rows leave the multipliers waiting for each other's sums: several planes at once keep them busy.
-    planes = max(p for p in (1, 2, 4) if p == 1 or (g.C % p == 0 and g.group_filters == 1 and fits_planes(p, vectors)))
+    shared = [p for p in (2, 4) if g.C % p == 0 and rows * p * vectors <= ENOUGH_SUMS and fits(p * vectors)]
+    planes = max(shared, default=1) if g.group_filters == 1 else 1
     planes, vectors = tile or (planes, vectors)
     stripes = -(-g.OW // (vectors * lanes))
     steps = -(-g.OH // classes)
     band_steps = -(-steps // min(bands, steps))
     bands = -(-steps // band_steps)
     multiplier = g.group_filters
-    columns = axis_spans(g)[1]
-
-    def real_lanes(ow: int, first: int, last: int) -> int:
-        return sum(1 << lane for lane in range(lanes) if first <= ow + lane < last)
-
-    sets = [
-        real_lanes((stripe * vectors + v) * lanes, first, last)
-        for stripe in range(stripes) for first, last in columns for v in range(vectors)
-    ]  # fmt: skip
-    sets += [real_lanes(v * lanes, 0, g.OW) for v in range(stripes * vectors)]
+    sets = lane_sets(axis_spans(g)[1], g.OW, stripes * vectors, vectors, lanes)
     units = g.N * g.C // planes * bands
     sizes = (
         units, bands, band_steps, g.C, multiplier, classes, g.H, g.W, g.OH, g.OW, g.KW, phases, g.KH, sh, sw, dh, dw, top, left,
@@ -82,3 +75,16 @@ def depthwise_layout(
     )
     head = (RegisterTile(rows, vectors, lanes, planes, min(sw, 2)), sizes, table(sets))
     return Layout("depthwise", depthwise, head, pack, as_given, units, 0, idle, 0, g.N * g.O * g.OH * stripes * each)
+
+
+def lane_sets(spans: list[tuple[int, int]], OW: int, vectors: int, group: int, lanes: int) -> list[int]:
+    """Return the sets of lanes, as bits, of a row of vectors: for each `group` of them and tap the real ones, then those kept."""
+
+    def between(v: int, first: int, last: int) -> int:
+        return sum(1 << lane for lane in range(lanes) if first <= v * lanes + lane < last)
+
+    real = [
+        between(v, first, last)
+        for start in range(0, vectors, group) for first, last in spans for v in range(start, start + group)
+    ]  # fmt: skip
+    return real + [between(v, 0, OW) for v in range(vectors)]

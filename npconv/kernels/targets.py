@@ -40,15 +40,25 @@ class Target:
         return (rows + inputs) * vectors + 1 <= available
 
     def tiles(self, *, integer: bool = False) -> Iterator[tuple[int, int]]:
-        """Yield the (rows, vectors) that a plan may choose for the dense kernels.
-
-        A short table, since every tile that is used is compiled once: rows that divide the usual numbers of filters, vectors
-        that divide the usual widths.
-        """
-        for rows in (1, 2, 3, 4, 6, 8, 10, 12, 14, 16):
-            for vectors in (1, 2, 3, 4, 6):
+        """Yield the (rows, vectors) that a plan may choose for the dense kernels."""
+        for rows, widths in TILES.items():
+            for vectors in widths:
                 if self.fits(rows, vectors, integer=integer):
                     yield rows, vectors
+
+
+# Rows of a tile and the vectors it may have. A short table, since every tile that is used is compiled once: rows that divide the
+# usual numbers of filters, vectors that divide the usual widths, and many sums wherever there is room for them.
+TILES = {
+    1: (1, 3, 6),
+    2: (1, 3, 6),
+    4: (1, 2, 3, 4, 6),
+    6: (1, 2, 4),
+    8: (1, 2, 3),
+    10: (2,),
+    12: (1, 2),
+    14: (1, 2),
+}
 
 
 def target_of(architecture: str, features: frozenset[str]) -> Target:

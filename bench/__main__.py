@@ -54,8 +54,12 @@ def reports(chosen: argparse.Namespace) -> Iterator["Report"]:
     """Yield the reports that were asked for, one by one."""
     # Imported here: each worker imports this module first, and has to choose its threads before it imports NumPy.
     from bench import counting, speed, startup
-    from bench.layers import select
+    from bench.layers import LAYERS, select
 
+    if not select(chosen.only):
+        raise SystemExit(
+            f"bench: no layer's name contains {chosen.only!r}; there are {', '.join(of.name for of in LAYERS)}"
+        )
     quick: bool = chosen.quick
     if chosen.command in (None, "layers"):
         dtypes = [chosen.dtype] if chosen.dtype else ["float32"] if quick else ["float32", "float64"]

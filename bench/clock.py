@@ -30,7 +30,10 @@ class Clock:
         self.interrupted = 0
 
     def sample(self, run: Callable[[], Result], seconds: float) -> list[Result]:
-        """Return the results of the calls that fit in so many seconds after a warm-up, without the interrupted ones."""
+        """Return the results of the calls that fit in so many seconds after a warm-up, without the interrupted ones.
+
+        Where none came through in `PATIENCE` times as long, all are returned.
+        """
         start = time.perf_counter()
         while time.perf_counter() < start + WARM_UP:
             run()

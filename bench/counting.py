@@ -7,6 +7,7 @@ import inspect
 import itertools
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,10 @@ from bench.strip import write_package
 from bench.worker import working
 
 UNCOUNTED = "uncounted"
-# Rounds over all layers, and seconds for each layer in a round.
-ROUNDS, QUICK_ROUNDS = 240, 8
-SLICE, QUICK_SLICE = 0.04, 0.02
+# Seconds for each layer in a round; rounds follow one another until so many seconds have passed, and at least a few.
+SLICE = 0.03
+DURATION, QUICK_DURATION = 150, 5
+FEWEST_ROUNDS = 5
 BAR = 0.01
 
 
@@ -125,22 +127,23 @@ class Pairs:
 def measure(layers: Sequence[Layer], dtype: str, *, quick: bool) -> Report:
     """Compare both kernels on all layers and hold the difference of the layers together to the bar."""
     report = Report("counting")
-    rounds, seconds = (QUICK_ROUNDS, QUICK_SLICE) if quick else (ROUNDS, SLICE)
-    logs, times = np.empty((2, rounds, len(layers)))
+    rounds: list[list[tuple[float, float]]] = []
     with working("bench.counting:Pairs", own_cache=True) as worker:
         removed = worker.call("statements_removed")
         checks = []
         for i, layer in enumerate(layers):
             progress(f"counting: compiling {i + 1}/{len(layers)}: {layer.name}")
             checks.append(worker.call("prepare", layer, dtype))
-        for r in range(rounds):
-            if r % 10 == 0:
-                progress(f"counting: round {r + 1}/{rounds}")
-            for i in range(len(layers)):
-                logs[r, i], times[r, i] = worker.call("time", i, seconds)
+        start = time.perf_counter()
+        duration = QUICK_DURATION if quick else DURATION
+        while (passed := time.perf_counter() - start) < duration or len(rounds) < FEWEST_ROUNDS:
+            if len(rounds) % 10 == 0:
+                progress(f"counting: round {len(rounds) + 1}, {passed:.0f} of {duration} s")
+            rounds.append([worker.call("time", i, SLICE) for i in range(len(layers))])
         interrupted = worker.call("interrupted")
     for layer, check in zip(layers, checks, strict=True):
         report.faults.extend(f"{layer.name}: {fault}" for fault in faults(check))
+    logs, times = np.moveaxis(np.array(rounds), 2, 0)
     rows = [difference(logs[:, i : i + 1]) for i in range(len(layers))]
     together = difference(logs)
     columns = ["layer", "method", "us", "difference", "95 %"]
@@ -148,7 +151,7 @@ def measure(layers: Sequence[Layer], dtype: str, *, quick: bool) -> Report:
         [layer.name, check["method"], f"{np.median(of) * 1e6:.1f}", *percent(*row)]
         for layer, check, of, row in zip(layers, checks, times.T, rows, strict=True)
     ]
-    title = f"{dtype}: time with counters against time without, {rounds} rounds"
+    title = f"{dtype}: time with counters against time without, {len(rounds)} rounds"
     report.tables.append(Table(title, columns, [*lines, ["all together", "", "", *percent(*together)]], words=2))
     low, high = together[1:]
     asked = f"{dtype}: counting is free, 95 % interval within {BAR:.0%} over the layers together"
@@ -156,7 +159,7 @@ def measure(layers: Sequence[Layer], dtype: str, *, quick: bool) -> Report:
     report.bars.append(Bar(asked, " in ".join(percent(*together)), met))
     report.notes.append(f"Without counters the kernels are {removed} statements shorter.")
     if interrupted > INTERRUPTED:
-        report.notes.append(f"The machine was busy: {interrupted:.0%} of the pairs were interrupted, and left out.")
+        report.notes.append(f"The machine was busy: {interrupted:.0%} of the pairs were interrupted and not used.")
     report.data.update(
         dtype=dtype,
         statements_removed=removed,

@@ -91,7 +91,7 @@ def show_rich(tables: Sequence[Table], lines: Sequence[str]) -> None:
             grid.add_row(*row, style=colours.get(row[-1]))
         console.print(grid)
     for line in lines:
-        console.print(line, markup=False)
+        console.print(line, markup=False, highlight=False)
 
 
 def plain(table: Table) -> str:

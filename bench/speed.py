@@ -116,7 +116,7 @@ def notes(
     busiest = max(interrupted, key=lambda label: interrupted[label])
     if interrupted[busiest] > INTERRUPTED:
         found.append(
-            f"The machine was busy: {interrupted[busiest]:.0%} of {busiest}'s calls were interrupted, and left out."
+            f"The machine was busy: {interrupted[busiest]:.0%} of {busiest}'s calls were interrupted and not used."
         )
     found.extend(
         f"{label} used {load:.0%} of a core while it should have slept: the other times suffer."

@@ -242,11 +242,12 @@ def terminal() -> "Console | None":
 
 @contextmanager
 def progress() -> Iterator[Callable[[str], None]]:
-    """Show what is going on, on the terminal's error stream, and yield what changes it."""
+    """Show what is going on, if the error stream is a terminal, and yield what changes it."""
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as display:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as display:
         task = display.add_task("")
         yield lambda text: display.update(task, description=text)

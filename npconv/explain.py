@@ -119,10 +119,8 @@ def explain(
 
     options = {"stride": stride, "padding": padding, "dilation": dilation}
     standard = stage(x_shape, (filters, C, *kernel), bias, **options)
-    if groups is None:
-        groups = next(g for g in USUAL_GROUPS if gcd(C, filters) % g == 0)
-    else:
-        groups = index("explain", "groups", groups, 1)
+    usual = next(g for g in USUAL_GROUPS if gcd(C, filters) % g == 0)
+    groups = usual if groups is None else index("explain", "groups", groups, 1)
     # Too many groups leave no channel; the complaint is to be about groups, which the user gave, not about a weight.
     grouped = stage(x_shape, (filters, C // groups or 1, *kernel), bias, groups=groups, **options)
     depthwise = stage(x_shape, (C, 1, *kernel), False, groups=C, **options)

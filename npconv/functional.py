@@ -275,12 +275,13 @@ def separable_conv2d(
             f"{operation}: pointwise_weight has a {shape[2]}x{shape[3]} kernel, but a pointwise one is 1x1. "
             f"Did you mean the depthwise weight?\n        (pointwise_weight {shape})"
         )
-    bias = as_bias(operation, bias, last.O, dtypes[0])
-    y = as_out(operation, out, last.y_shape, dtypes[0], (x, depthwise, pointwise, bias))
+    given = None if bias is None else as_array(operation, "bias", bias)
+    terms = as_bias(operation, given, last.O, dtypes[0])
+    y = as_out(operation, out, last.y_shape, dtypes[0], (x, depthwise, pointwise, given))
     between = as_out(operation, None, geometry.y_shape, dtypes[0], ())
     counted = return_counts or is_counting()
     one, first = _compute(operation, geometry, x, depthwise, None, dtypes, "auto", between, counted)
-    two, second = _compute(operation, last, between, pointwise, bias, dtypes, "auto", y, counted)
+    two, second = _compute(operation, last, between, pointwise, terms, dtypes, "auto", y, counted)
     return _handed_over(operation, f"{one}, {two}", x, depthwise, y, first + second, return_counts)
 
 
@@ -293,9 +294,10 @@ def _convolve(
         x.shape, weight.shape, stride=stride, padding=padding, dilation=dilation, groups=groups, operation=operation
     )
     dtypes = result_dtypes(operation, x.dtype, weight.dtype)
-    bias = as_bias(operation, bias, geometry.O, dtypes[0])
-    y = as_out(operation, out, geometry.y_shape, dtypes[0], (x, weight, bias))
-    chosen, counts = _compute(operation, geometry, x, weight, bias, dtypes, method, y, return_counts or is_counting())
+    given = None if bias is None else as_array(operation, "bias", bias)
+    terms = as_bias(operation, given, geometry.O, dtypes[0])
+    y = as_out(operation, out, geometry.y_shape, dtypes[0], (x, weight, given))
+    chosen, counts = _compute(operation, geometry, x, weight, terms, dtypes, method, y, return_counts or is_counting())
     return _handed_over(operation, chosen, x, weight, y, counts, return_counts)
 
 

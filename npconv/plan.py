@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from npconv.arguments import PaddingLike, PairLike, index
-from npconv.arrays import as_array, as_bias, as_out, flat, result_dtypes
+from npconv.arrays import as_array, as_bias, as_out, check_room, flat, result_dtypes
 from npconv.counts import CountRecord, OpCount, conv2d_counts, is_counting, record
 from npconv.geometry import Geometry, conv2d_geometry
 from npconv.layouts import Layout, NotServedError, lay_out
@@ -314,6 +314,8 @@ def plan_conv2d(
         x_shape, weight.shape, stride=stride, padding=padding, dilation=dilation, groups=groups, operation="plan_conv2d"
     )
     dtypes = result_dtypes("plan_conv2d", weight.dtype, weight.dtype)
-    bias = as_bias("plan_conv2d", bias, geometry.O, dtypes[0])
+    terms = as_bias("plan_conv2d", bias, geometry.O, dtypes[0])
+    check_room("plan_conv2d", "the result", geometry.y_shape, dtypes[0])
     threads = get_num_threads() if num_threads is None else index("plan_conv2d", "num_threads", num_threads, 1)
-    return make_plan("plan_conv2d", geometry, weight, bias, dtypes, method, threads)
+    own = weight.copy(), None if terms is None else terms.copy()
+    return make_plan("plan_conv2d", geometry, *own, dtypes, method, threads)

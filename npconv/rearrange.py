@@ -218,6 +218,11 @@ def _shuffled(operation: str, x: Any, groups: int, *, inverse: bool) -> Array:
         )
     groups = index(operation, "groups", groups, 1)
     N, C, H, W = x.shape
+    if 0 in (C, H, W):
+        raise ValueError(
+            f"{operation}: x has an axis of no elements, but only the batch axis N may be empty. Did you mean x[:0]?"
+            f"\n        (x {x.shape}, groups={groups})"
+        )
     if C % groups:
         raise ValueError(
             f"{operation}: x has {C} channels, which {groups} groups do not divide. Choose a divisor of {C}."
@@ -225,7 +230,7 @@ def _shuffled(operation: str, x: Any, groups: int, *, inverse: bool) -> Array:
         )
     y = as_out(operation, None, x.shape, x.dtype, (x,))
     bits = np.dtype(f"u{x.dtype.itemsize}")
-    sizes = (N * C, C, C // groups if inverse else groups, H * W) if C else (0, 1, 1, 0)
+    sizes = (N * C, C, C // groups if inverse else groups, H * W)
     tile = RegisterTile(1, 1, target().lanes(bits.itemsize))
     tally = _share_units(shuffle, (tile, sizes, flat(x, x.dtype).view(bits), y.reshape(-1).view(bits)), y.size)
     _record(operation, "shuffle", x, y, OpCount(moved=int(tally[MOVED])))

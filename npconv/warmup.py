@@ -14,7 +14,7 @@ from llvmlite import binding
 from numba.core import config
 
 import npconv
-from npconv.arrays import as_out, result_dtypes
+from npconv.arrays import as_array, as_out, check_room, result_dtypes
 from npconv.geometry import conv2d_geometry
 from npconv.kernels.compile import cache_folder
 from npconv.kernels.targets import target
@@ -88,13 +88,13 @@ def _layer(layer: tuple[Any, ...]) -> tuple[Any, Any, Mapping[str, Any]]:
 
 def _run_once(x_shape: Any, weight_shape: Any, dtype: np.dtype[Any], method: str = "auto", **options: Any) -> None:
     geometry = conv2d_geometry(x_shape, weight_shape, **options, operation="warmup")
+    dtype = as_array("warmup", "x", np.empty(0, dtype)).dtype
     dtypes = result_dtypes("warmup", dtype, dtype)
-    # The result is asked for first: where it fits into memory, the input usually does too.
+    for what, shape in (("the input", geometry.x_shape), ("the weight", geometry.weight_shape)):
+        check_room("warmup", what, shape, dtype)
     y = as_out("warmup", None, geometry.y_shape, dtypes[0], ())
-    plan = make_plan(
-        "warmup", geometry, np.zeros(geometry.weight_shape, dtype), None, dtypes, method, get_num_threads()
-    )
-    plan.run(np.zeros(geometry.x_shape, dtype), y, counted=True)
+    x, weight = np.zeros(geometry.x_shape, dtype), np.zeros(geometry.weight_shape, dtype)
+    make_plan("warmup", geometry, weight, None, dtypes, method, get_num_threads()).run(x, y, counted=False)
 
 
 def show_versions() -> None:

@@ -286,7 +286,9 @@ def test_report_is_shown(terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys
         assert "word    number\na           10\nlonger       1\n" in shown
 
 
-@pytest.mark.parametrize("arguments", [["--threads", "0"], ["--peers", "abacus"], ["--dtype", "int8"]])
+@pytest.mark.parametrize(
+    "arguments", [["--threads", "0"], ["--peers", "abacus"], ["--dtype", "int8"], ["--only", "5x7"]]
+)
 def test_options_are_checked(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["layers", *arguments])

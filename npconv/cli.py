@@ -64,31 +64,45 @@ def command_line() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
+    def command(name: str, about: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+        description = f"{about[0].upper()}{about[1:]}."
+        parser = commands.add_parser(name, help=about, description=description, allow_abbrev=False)
+        parser.set_defaults(run=run)
+        return parser
+
     about = "take a photograph through five layers, count what each executes, draw what each does"
-    demo = commands.add_parser("demo", help=about, description=about.capitalize() + ".", allow_abbrev=False)
-    demo.add_argument(
+    add_demo_options(command("demo", about, run_demo))
+    about = "compare one layer as standard, grouped and separable: parameters, products, additions, with the formulas"
+    add_explain_options(command("explain", about, run_explain))
+    command("versions", "print what this installation consists of, for a report", run_versions)
+    return parser
+
+
+def add_demo_options(parser: argparse.ArgumentParser) -> None:
+    """Say what `npconv demo` takes."""
+    parser.add_argument(
         "--output",
         metavar="FILE.png",
         type=Path,
         default=Path("npconv-demo.png"),
         help="picture to write (default: %(default)s)",
     )
-    demo.add_argument(
+    parser.add_argument(
         "--image", metavar="PATH", type=Path, help="photograph to take instead of the one that Matplotlib brings"
     )
-    demo.set_defaults(run=run_demo)
 
-    about = "compare one layer as standard, grouped and separable: parameters, products, additions, with the formulas"
-    one = commands.add_parser("explain", help=about, description=about.capitalize() + ".", allow_abbrev=False)
-    one.add_argument("x", metavar="NxCxHxW", type=sizes, help="shape of the input, such as 1x32x56x56")
-    one.add_argument(
+
+def add_explain_options(parser: argparse.ArgumentParser) -> None:
+    """Say what `npconv explain` takes."""
+    parser.add_argument("x", metavar="NxCxHxW", type=sizes, help="shape of the input, such as 1x32x56x56")
+    parser.add_argument(
         "--out", metavar="O", type=int, required=True, help="number of filters, the channels of the output"
     )
-    one.add_argument(
+    parser.add_argument(
         "-k", "--kernel", metavar="K", type=size, required=True, help="rows and columns of a filter: 3 or 3x5"
     )
-    one.add_argument("-s", "--stride", metavar="S", type=size, default=1, help="3 or 3x5 (default: %(default)s)")
-    one.add_argument(
+    parser.add_argument("-s", "--stride", metavar="S", type=size, default=1, help="3 or 3x5 (default: %(default)s)")
+    parser.add_argument(
         "-p",
         "--padding",
         metavar="P",
@@ -96,26 +110,20 @@ def command_line() -> argparse.ArgumentParser:
         default=0,
         help="3, 3x5, valid, same or same_lower (default: %(default)s)",
     )
-    one.add_argument(
+    parser.add_argument(
         "-d", "--dilation", metavar="D", type=size, default=1, help="3 or 3x5; 1 means none (default: %(default)s)"
     )
-    one.add_argument(
+    parser.add_argument(
         "-g",
         "--groups",
         metavar="G",
         type=int,
         help="groups of the grouped form (default: the first of 4, 3, 2, 1 to divide C and O)",
     )
-    one.add_argument(
+    parser.add_argument(
         "--bias", action="store_true", help="count a bias; that of the separable form belongs to its 1x1 convolution"
     )
-    one.add_argument("--json", action="store_true", help="print JSON")
-    one.set_defaults(run=run_explain)
-
-    about = "print what this installation consists of, for a report"
-    versions = commands.add_parser("versions", help=about, description=about.capitalize() + ".", allow_abbrev=False)
-    versions.set_defaults(run=run_versions)
-    return parser
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def sizes(text: str) -> tuple[int, ...]:

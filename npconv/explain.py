@@ -89,7 +89,11 @@ def explain(
         Number of filters O, the channels of the output.
     kernel_size : int or (int, int)
         Rows and columns of the filters.
-    stride, padding, dilation
+    stride : int or (int, int), default 1
+        As `conv2d`.
+    padding : int, (int, int), ((int, int), (int, int)) or {"valid", "same", "same_lower"}, default 0
+        As `conv2d`.
+    dilation : int or (int, int), default 1
         As `conv2d`.
     groups : int, optional
         Groups of the grouped form, by default the first of 4, 3, 2, 1 that divides C and O.

@@ -5,6 +5,7 @@ one that has not begun when the caller is done is cancelled. The pool is made of
 entered from many threads at once, and a forked child, which inherits none of them, simply starts its own.
 """
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable
@@ -65,9 +66,10 @@ def set_num_threads(n: int) -> None:
 def share(task: Callable[[int], None], num_threads: int) -> None:
     """Run ``task(0)`` here and ``task(1)``, ``task(2)``, ... in helpers; return when all that began have ended."""
     helpers: list[Future[None]] = []
-    if num_threads > 1:
-        pool = _helpers()
-        helpers = [pool.submit(task, i) for i in range(1, num_threads)]
+    # Where no thread can be started, as while the interpreter shuts down, the work is done here alone.
+    with contextlib.suppress(RuntimeError):
+        for i in range(1, num_threads):
+            helpers += [_helpers().submit(task, i)]
     try:
         task(0)
     finally:

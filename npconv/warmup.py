@@ -63,7 +63,7 @@ def warmup(layers: Iterable[tuple[Any, ...]] = COMMON_LAYERS, *, dtypes: Iterabl
     >>> import npconv as nc
     >>> layers = [((1, 3, 8, 8), (4, 3, 3, 3), {"padding": 1}), ((1, 4, 8, 8), (2, 4, 1, 1))]
     >>> seconds = nc.warmup(layers, dtypes=["float32"])
-    >>> 0 < seconds < 60
+    >>> seconds > 0
     True
     """
     begin = time.perf_counter()

@@ -8,10 +8,10 @@ if TYPE_CHECKING:
     from npconv.counts import OpCount, count_conv2d, counting
     from npconv.functional import conv2d, depthwise_conv2d, pointwise_conv2d, separable_conv2d
     from npconv.geometry import conv2d_output_shape, resolve_padding
+    from npconv.machine import show_versions, warmup
     from npconv.plan import Conv2dPlan, plan_conv2d
     from npconv.rearrange import channel_shuffle, channel_unshuffle, col2im, im2col
     from npconv.threads import get_num_threads, set_num_threads
-    from npconv.warmup import show_versions, warmup
 
 __version__ = "0.1.0"
 
@@ -20,10 +20,10 @@ _HOMES = {
     "counts": ("OpCount", "count_conv2d", "counting"),
     "functional": ("conv2d", "depthwise_conv2d", "pointwise_conv2d", "separable_conv2d"),
     "geometry": ("conv2d_output_shape", "resolve_padding"),
+    "machine": ("show_versions", "warmup"),
     "plan": ("Conv2dPlan", "plan_conv2d"),
     "rearrange": ("channel_shuffle", "channel_unshuffle", "col2im", "im2col"),
     "threads": ("get_num_threads", "set_num_threads"),
-    "warmup": ("show_versions", "warmup"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

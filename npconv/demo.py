@@ -107,7 +107,7 @@ class Run:
 def photograph(path: Path | None = None) -> Array:
     """Return a photograph as (1, 3, H, W) in 0 ... 1, by default Matplotlib's of Grace Hopper, 600 x 512 pixels.
 
-    The portrait (U.S. Navy, public domain) is part of Matplotlib's sample data, so nothing has to be downloaded.
+    The portrait is part of Matplotlib's sample data, so nothing has to be downloaded.
     """
     import matplotlib as mpl
     from PIL import Image, ImageOps

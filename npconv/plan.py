@@ -196,7 +196,7 @@ class Conv2dPlan:
         taps, workspace = np.empty(one.P, dtype), Workspace.of(layout, dtype, 1)
         workspace.counter[0] = 0
         own = (workspace.tallies[0], *workspace.scratch[0])
-        layout.kernel(*layout.head, image, flat(weight, dtype), flat(np.empty(0), dtype), taps, workspace.counter, *own)
+        layout.kernel(*layout.head, image, flat(weight, dtype), flat(np.empty(0, dtype), dtype), taps, workspace.counter, *own)
         plane = taps[: one.OH * one.OW]
         return int(plane.sum(dtype=np.float64)), int(np.count_nonzero(plane))
 

@@ -32,7 +32,7 @@ FLOORS = [
     {"workspace"},
     {"plan", "rearrange"},
     {"functional"},
-    {"warmup"},
+    {"machine"},
     {"explain"},
     {"demo"},
     {"cli"},

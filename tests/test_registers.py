@@ -10,8 +10,8 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
-from cases import Array, bits
 
+from cases import Array, bits
 from npconv.kernels import lowering, registers
 from npconv.kernels.registers import (
     RegisterTile,
@@ -154,6 +154,10 @@ def sets_below(tile: RegisterTile, sets: Array) -> None:
         sets[n] = lanes_below(n)
 
 
+def below(n: int) -> int:
+    return lanes_below(n)
+
+
 def claim_some(counter: Array, taken: Array) -> None:
     for i in range(taken.size):
         taken[i] = claim(counter)
@@ -274,14 +278,24 @@ def test_registers_keep_what_is_put_into_them(dtype: str) -> None:
 def test_sets_of_lanes_are_bits_up_to_sixty_four() -> None:
     sets = run_both(sets_below, RegisterTile(1, 1, 1), np.zeros(64, np.int64))
     assert sets.view(np.uint64).tolist() == [2**n - 1 for n in range(64)]
-    every = numba.njit(lambda n: lanes_below(n))(64)
+    every = compiled(below)(64)
     assert every % 2**64 == lanes_below(64) == 2**64 - 1
 
 
 def tricky(dtype: str) -> Array:
     """Return the floats at which rounding, signs and overflow go wrong, ordinary ones between them."""
     facts = np.finfo(dtype)
-    magnitudes = [0.0, facts.smallest_subnormal, facts.tiny, facts.eps, 1.0, 1 + facts.eps, 3.0, facts.max, np.inf]
+    magnitudes: list[Any] = [
+        0.0,
+        facts.smallest_subnormal,
+        facts.tiny,
+        facts.eps,
+        1.0,
+        1 + facts.eps,
+        3.0,
+        facts.max,
+        np.inf,
+    ]
     return np.array([*magnitudes, *(-m for m in magnitudes), np.nan], dtype)
 
 

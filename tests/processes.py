@@ -1,0 +1,38 @@
+"""Python processes of their own: as another CPU, without the compiler, with another cache."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+TESTS = Path(__file__).parent
+
+# A second switch is needed for each: without it the features of this machine's CPU stay.
+AS_AVX2 = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma,+bmi,+bmi2,+sse4.2"}
+AS_PLAIN_CPU = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+COMPILED = {"NUMBA_DISABLE_JIT": "0"}
+INTERPRETED = {"NUMBA_DISABLE_JIT": "1"}
+
+
+def start_python(code: str, **environment: str) -> subprocess.Popen[str]:
+    """Start a process that runs code beside the tests, whatever it then prints still to be read."""
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=TESTS,
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def printed(process: subprocess.Popen[str]) -> str:
+    """Return what a process printed; it must end well, and a signal that ends it is shown as a negative number."""
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, f"ended with {process.returncode}:\n{err}"
+    return out
+
+
+def run_python(code: str, **environment: str) -> str:
+    """Run code beside the tests in a process of its own and return what it printed."""
+    return printed(start_python(code, **environment))

@@ -1,0 +1,399 @@
+"""Every kernel in a few register tiles: right, and the same bits whatever threads, batch split, memory layout, tile, method or JIT."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import npconv as nc
+from bounds import tap_by_tap
+from cases import CASES, Array, Case, bits, full_mantissa, full_range, small_integers, specials
+from npconv.arrays import result_dtypes
+from npconv.kernels.targets import target
+from npconv.plan import Conv2dPlan, lay_out
+from processes import COMPILED, INTERPRETED, run_python
+
+pytestmark = pytest.mark.kernels
+
+# Each tile is compiled once for each type: the ordinary run keeps to these, and NPCONV_EVERY_TILE takes all.
+DENSE_TILE = (3, 2)
+PLANES_TILE = (1, 1)
+EVERY_TILE = os.environ.get("NPCONV_EVERY_TILE") == "1"
+
+# Several tiles, bands and images each, few of them full; in the depthwise ones two or three rows of a tile.
+MANY_TILES = {
+    "padded": Case((3, 2, 9, 21), (7, 2, 3, 3), padding=((1, 2), (2, 0))),
+    "from the image itself": Case((2, 3, 13, 30), (5, 3, 3, 2)),
+    "strides": Case((2, 2, 14, 45), (4, 2, 3, 4), stride=(2, 3), padding=(1, 2)),
+    "dilations": Case((2, 2, 11, 37), (4, 2, 3, 3), dilation=(3, 2), padding=(3, 1)),
+    "groups": Case((2, 6, 8, 17), (15, 2, 2, 3), groups=3, padding=1),
+    "pointwise": Case((2, 9, 7, 11), (17, 9, 1, 1)),
+    "channels beyond one panel": Case((1, 70, 3, 5), (2, 70, 3, 3), padding=1),
+    "depthwise": Case((2, 4, 9, 50), (4, 1, 3, 3), groups=4, padding=1),
+    "depthwise, dilated": Case((2, 4, 12, 23), (4, 1, 3, 4), groups=4, dilation=(2, 3), padding=(3, 4)),
+    "depthwise, stride 2": Case((2, 4, 10, 70), (4, 1, 3, 3), groups=4, stride=2, padding=1),
+    "depthwise, strides 2 and 3": Case((1, 2, 13, 80), (2, 1, 4, 3), groups=2, stride=(2, 3), padding=(2, 1)),
+    "depthwise, multiplier 3": Case((2, 3, 7, 19), (9, 1, 2, 5), groups=3, padding=2),
+}
+EVERY_CASE = CASES | MANY_TILES
+
+
+def rows_of_window(case: Case) -> int:
+    """Return how many rows the depthwise tile of a case has, 0 where it has none."""
+    if "depthwise" not in case.methods():
+        return 0
+    return lay_out(case.geometry, np.dtype("float32"), "depthwise", tile=PLANES_TILE).tile.rows
+
+
+METHODS = {
+    name: ("im2col", "direct", *["depthwise"] * (rows_of_window(case) in {2, 3})) for name, case in EVERY_CASE.items()
+}
+
+each_case = pytest.mark.parametrize("name", EVERY_CASE)
+each_of_many_tiles = pytest.mark.parametrize("name", MANY_TILES)
+
+Operands = tuple[Array, Array, Array | None]
+
+
+def dense_tiles() -> list[tuple[int, int]]:
+    """Return every tile, or the smallest, the widest and the largest beside the usual one."""
+    tiles = list(target().tiles())
+    if EVERY_TILE:
+        return tiles
+    return [tiles[0], max(tiles, key=lambda tile: (tile[1], tile[0])), max(tiles, key=lambda tile: tile[0] * tile[1])]
+
+
+def planes_tiles(rows: int) -> list[tuple[int, int]]:
+    """Return every (planes, vectors) that fit with so many rows, or two beside the usual one."""
+    every = [(p, v) for p in (1, 2, 4) for v in range(1, 9) if target().fits(rows, p * v)]
+    return every if EVERY_TILE else [(2, 1), (1, 2)]
+
+
+def plan_of(
+    case: Case,
+    operands: Operands,
+    method: str,
+    tile: tuple[int, int] | None = None,
+    bands: int = 1,
+    num_threads: int = 1,
+) -> Conv2dPlan:
+    """Return a plan that uses this tile, and threads however small the call is."""
+    x, weight, bias = operands
+    tile = tile or (PLANES_TILE if method == "depthwise" else DENSE_TILE)
+    dtypes = result_dtypes("test", x.dtype, weight.dtype)
+    return Conv2dPlan(case.geometry, weight, bias, dtypes, method, num_threads, tile=tile, bands=bands)
+
+
+def run(case: Case, operands: Operands, method: str, **how: Any) -> Array:
+    """Return the result of one call, every element written by it."""
+    plan = plan_of(case, operands, method, **how)
+    out = np.full(case.geometry.y_shape, 77, plan.dtype)
+    y: Array = plan(operands[0], out=out)
+    return y
+
+
+def dense(case: Case, dtype: str = "float32", biased: bool = True) -> Operands:
+    """Return operands whose sums depend on the order of every step."""
+    x, weight, bias = full_mantissa(case, dtype, seed=7)
+    return x, weight, bias if biased else None
+
+
+def special(case: Case, seed: int, biased: bool) -> Operands:
+    """Return operands with signed zeros, infinities and NaN, on the image and at its padding."""
+    x, weight, bias = (operand.astype(np.float32) for operand in specials(case, seed))
+    return x, weight, bias if biased else None
+
+
+@each_case
+def test_every_kernel_is_right_and_counts_what_its_plan_predicts(name: str) -> None:
+    case = EVERY_CASE[name]
+    x, weight, bias = small_integers(case, "float32", seed=1)
+    exact = tap_by_tap(x, weight, None, case.geometry)
+    for method in ("naive", *METHODS[name]):
+        for b in (None, bias):
+            plan = plan_of(case, (x, weight, b), method)
+            y, counts = plan(x, return_counts=True)
+            np.testing.assert_array_equal(y, exact if b is None else exact + b[:, None, None], err_msg=method)
+            assert counts == plan.counts, method
+
+
+@pytest.mark.parametrize("name", ["padded", "depthwise", "depthwise, strides 3 and 2, multiplier 2"])
+def test_every_kernel_is_right_in_the_other_types(name: str) -> None:
+    case = EVERY_CASE[name]
+    x, weight, bias = full_range(case, "int64", seed=2)
+    exact = tap_by_tap(x, weight, bias, case.geometry)
+    for method in METHODS[name]:
+        np.testing.assert_array_equal(run(case, (x, weight, bias), method), exact, err_msg=method)
+    x, weight, bias = small_integers(case, "float64", seed=2)
+    exact = tap_by_tap(x, weight, bias, case.geometry)
+    for method in METHODS[name]:
+        np.testing.assert_array_equal(run(case, (x, weight, bias), method), exact, err_msg=method)
+
+
+@each_case
+def test_methods_agree_in_every_bit(name: str) -> None:
+    case = EVERY_CASE[name]
+    for operands in (dense(case), dense(case, biased=False), special(case, 1, True), special(case, 2, False)):
+        assert len({bits(run(case, operands, method)) for method in METHODS[name]}) == 1
+
+
+@each_of_many_tiles
+def test_no_thread_and_no_band_changes_a_bit(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = EVERY_CASE[name]
+    operands = dense(case)
+    expected = bits(run(case, operands, "direct"))
+    bands = (1, 2, 3, 100)
+    for method in METHODS[name]:
+        for some in bands:
+            for num_threads in (1, 2, 2, 2):
+                assert bits(run(case, operands, method, bands=some, num_threads=num_threads)) == expected
+
+    def last_thread_first(task: Callable[[int], None], num_threads: int) -> None:
+        for thread in reversed(range(num_threads)):
+            task(thread)
+
+    monkeypatch.setattr("npconv.plan.share", last_thread_first)
+    for method in METHODS[name]:
+        plan = plan_of(case, operands, method, bands=3, num_threads=3)
+        y, counts = plan(operands[0], return_counts=True)
+        assert bits(y) == expected
+        assert counts == plan.counts
+
+
+@pytest.mark.parametrize("name", ["naive", *MANY_TILES])
+def test_naive_too_is_the_same_in_every_thread(name: str) -> None:
+    case = MANY_TILES.get(name, CASES["batch of five"])
+    operands = dense(case)
+    assert bits(run(case, operands, "naive")) == bits(run(case, operands, "naive", num_threads=2))
+
+
+@each_of_many_tiles
+def test_no_split_of_the_batch_changes_a_bit(name: str) -> None:
+    case = replace(EVERY_CASE[name], x_shape=(5, *EVERY_CASE[name].x_shape[1:]))
+    x, weight, bias = dense(case)
+    for method in METHODS[name]:
+        whole = run(case, (x, weight, bias), method)
+        for stops in ((1, 2, 3, 4), (2,), (4,)):
+            parts = []
+            for part in np.split(x, stops):
+                part_case = replace(case, x_shape=(len(part), *case.x_shape[1:]))
+                parts.append(run(part_case, (part, weight, bias), method))
+            assert bits(np.concatenate(parts)) == bits(whole)
+
+
+def layouts_of(values: Array) -> dict[str, Array]:
+    """Return the same values in every layout that NumPy has."""
+    every_second = np.zeros([2 * n for n in values.shape], values.dtype)[(slice(None, None, 2),) * values.ndim]
+    every_second[...] = values
+    backwards = np.ascontiguousarray(np.flip(values))
+    unaligned = np.zeros(values.nbytes + 1, np.uint8)[1:].view(values.dtype).reshape(values.shape)
+    unaligned[...] = values
+    read_only = values.copy()
+    read_only.flags.writeable = False
+    return {
+        "Fortran order": np.asfortranarray(values),
+        "negative strides": np.flip(backwards),
+        "every second element": every_second,
+        "unaligned": unaligned,
+        "big-endian": values.astype(values.dtype.newbyteorder(">")),
+        "read-only": read_only,
+    }
+
+
+@pytest.mark.parametrize("name", ["padded", "from the image itself", "depthwise"])
+def test_no_memory_layout_changes_a_bit(name: str) -> None:
+    case = EVERY_CASE[name]
+    x, weight, bias = dense(case)
+    assert bias is not None
+    expected = bits(run(case, (x, weight, bias), "direct"))
+    layouts = [layouts_of(operand) for operand in (x, weight, bias)]
+    for method in METHODS[name]:
+        for layout in layouts[0]:
+            for operands in ((layouts[0][layout], weight, bias), (x, layouts[1][layout], layouts[2][layout])):
+                before = [operand.tobytes() for operand in operands]
+                assert bits(run(case, operands, method)) == expected, layout
+                assert [operand.tobytes() for operand in operands] == before
+    row = np.random.default_rng(1).standard_normal(x.shape[3]).astype(np.float32)
+    broadcast = np.broadcast_to(row, x.shape)
+    for method in METHODS[name]:
+        y = run(case, (broadcast, weight, bias), method)
+        assert bits(y) == bits(run(case, (broadcast.copy(), weight, bias), "direct"))
+
+
+@each_of_many_tiles
+def test_no_tile_changes_a_bit(name: str) -> None:
+    case = EVERY_CASE[name]
+    operands = dense(case, biased=name != "padded")
+    expected = bits(run(case, operands, "direct"))
+    for tile in dense_tiles():
+        for method in ("direct", "im2col"):
+            assert bits(run(case, operands, method, tile=tile)) == expected, (method, tile)
+    if "depthwise" in METHODS[name] and rows_of_window(case) == 3:
+        one_filter = case.geometry.group_filters == 1
+        for planes, vectors in planes_tiles(3):
+            if planes == 1 or (one_filter and case.geometry.C % planes == 0):
+                y = run(case, operands, "depthwise", tile=(planes, vectors))
+                assert bits(y) == expected, (planes, vectors)
+
+
+def test_float16_is_rounded_once_whatever_the_method() -> None:
+    case = EVERY_CASE["depthwise"]
+    operands = dense(case, "float16")
+    wide = run(case, tuple(operand.astype(np.float32) for operand in operands if operand is not None), "direct")
+    for method in METHODS["depthwise"]:
+        assert bits(run(case, operands, method)) == bits(wide.astype(np.float16))
+
+
+def test_channels_change_places() -> None:
+    for dtype in ("int8", "float16", "float32", "float64"):
+        x = np.random.default_rng(0).integers(0, 100, (2, 6, 5, 13)).astype(dtype)
+        for groups in (1, 2, 3, 6):
+            y = nc.channel_shuffle(x, groups)
+            expected = x.reshape(2, groups, 6 // groups, 5, 13).swapaxes(1, 2).reshape(x.shape)
+            np.testing.assert_array_equal(y, expected, strict=True)
+            np.testing.assert_array_equal(nc.channel_unshuffle(y, groups), x, strict=True)
+
+
+@pytest.mark.parametrize("name", ["padded", "strides", "dilations", "no window meets the image", "pointwise"])
+def test_windows_unfold_and_fold(name: str) -> None:
+    case = EVERY_CASE[name]
+    g = case.geometry
+    options = {"stride": g.stride, "padding": g.padding, "dilation": g.dilation}
+    x = small_integers(case, "float32", seed=3)[0]
+    columns = nc.im2col(x, (g.KH, g.KW), **options)
+    one_tap_each = np.eye(g.C * g.KH * g.KW, dtype=np.float32).reshape(-1, g.C, g.KH, g.KW)
+    taps = tap_by_tap(x, one_tap_each, None, replace(g, O=len(one_tap_each), groups=1))
+    np.testing.assert_array_equal(columns, taps.reshape(columns.shape))
+    # The adjoint: <im2col(x), c> = <x, col2im(c)>.
+    c = np.random.default_rng(4).integers(-8, 9, columns.shape)
+    folded = nc.col2im(c, x.shape, (g.KH, g.KW), **options)
+    assert (columns.astype(np.int64) * c).sum() == (x.astype(np.int64) * folded).sum()
+
+
+def digests() -> dict[str, str]:
+    """Return a hash of the result of every method on tiny convolutions: what must not depend on the JIT."""
+    found = {}
+    names = [name for name, case in EVERY_CASE.items() if case.products < 6_000]
+    for name in names:
+        case = EVERY_CASE[name]
+        kinds = {"dense": dense(case), "specials": special(case, 3, False)}
+        if name in {"padded", "depthwise", "depthwise, strides 3 and 2, multiplier 2"}:
+            kinds |= {"float64": dense(case, "float64"), "int64": full_range(case, "int64", seed=5)}
+        for kind, operands in kinds.items():
+            for method in ("naive", *METHODS[name]) if kind in {"dense", "specials"} else METHODS[name]:
+                y = run(case, operands, method)
+                found[f"{name}, {kind}, {method}"] = hashlib.sha256(bits(y)).hexdigest()[:16]
+    return found
+
+
+def test_the_jit_changes_no_bit() -> None:
+    interpreted = json.loads(
+        run_python("import json, test_kernels as t; print(json.dumps(t.digests()))", **INTERPRETED)
+    )
+    assert len(interpreted) > 150
+    assert interpreted == digests()
+
+
+class Number:
+    """A number without a value that counts its operations, in all and of the sum that it is."""
+
+    mul = 0
+    add = 0
+
+    def __init__(self, products: int = 0, useful: int = 0, additions: int = 0) -> None:
+        self.products, self.useful, self.additions = products, useful, additions
+
+    def __mul__(self, other: object) -> "Number":
+        Number.mul += 1
+        return Number(1, int(isinstance(other, Number)))
+
+    __rmul__ = __mul__
+
+    def __add__(self, other: object) -> "Number":
+        Number.add += 1
+        # The plain zero of a sum that is thrown away.
+        term = other if isinstance(other, Number) else Number()
+        additions = self.additions + term.additions + 1
+        return Number(self.products + term.products, self.useful + term.useful, additions)
+
+    __radd__ = __add__
+
+
+def numbers(shape: tuple[int, ...] | int) -> Array:
+    """Return an array of such numbers."""
+    array = np.empty(shape, object)
+    for i in np.ndindex(array.shape):
+        array[i] = Number()
+    return array
+
+
+def count_by_numbers() -> list[str]:
+    """Run every kernel as plain Python over numbers that count; return what they and the tally disagree about."""
+    wrong = []
+    for name in MANY_TILES:
+        case = EVERY_CASE[name]
+        small = replace(case, x_shape=(1, *case.x_shape[1:]))
+        for method in ("naive", *METHODS[name]):
+            for biased in (False, True):
+                wrong += disagreements(small, method, biased)
+    return wrong
+
+
+def disagreements(case: Case, method: str, biased: bool) -> list[str]:
+    """Compare one kernel's tally with the numbers: executed, thrown away, useful."""
+    g = case.geometry
+    layout = lay_out(g, np.dtype("float32"), method, tile=PLANES_TILE if method == "depthwise" else DENSE_TILE)
+    packed = layout.pack(numbers(g.weight_shape))
+    # Rows of a tile to spare get plain zeros as weights: as numbers they count as any other.
+    weight = numbers(packed.size)
+    bias = numbers(layout.pack_bias(numbers(g.O)).size) if biased else np.empty(0, object)
+    y, counter, tally = np.empty(g.P, object), np.zeros(1, np.int64), np.zeros(8, np.int64)
+    scratch = [np.empty(layout.scratch, object)] * 2 if layout.scratch else []
+    Number.mul = Number.add = 0
+    layout.kernel(*layout.head, numbers(g.N * g.C * g.H * g.W), weight, bias, y, counter, tally, *scratch)
+    counted = (
+        Number.mul,
+        Number.add,
+        *(sum(getattr(sum_, field) for sum_ in y) for field in ("products", "additions")),
+    )
+    tallied = (tally[0], tally[1], tally[0] - tally[2], tally[1] - tally[3])
+    useful = sum(sum_.useful for sum_ in y)
+    closed = nc.count_conv2d(case.x_shape, case.weight_shape, bias=biased, **case.options)
+    verdicts = {
+        "executed and kept": (counted, tuple(int(n) for n in tallied)),
+        "useful": (useful, closed.mul),
+        "dense": (counted[2:], (closed.dense_mul, closed.dense_add)),
+    }
+    return [f"{case} {method} {biased}: {what} {a} {b}" for what, (a, b) in verdicts.items() if a != b]
+
+
+def test_numbers_that_count_agree_with_the_tally() -> None:
+    assert (
+        json.loads(run_python("import json, test_kernels as t; print(json.dumps(t.count_by_numbers()))", **INTERPRETED))
+        == []
+    )
+
+
+def specialisations() -> dict[str, int]:
+    """Call each method in every layout of x and out, and return how many forms of its kernel were compiled."""
+    case = EVERY_CASE["depthwise"]
+    x, weight, bias = dense(case)
+    found = {}
+    for method in METHODS["depthwise"]:
+        plan = plan_of(case, (x, weight, bias), method, bands=2, num_threads=2)
+        for layout in layouts_of(x).values():
+            plan(layout, return_counts=True)
+        plan_of(case, (x, weight, None), method)(x)
+        kernel: Any = plan.layout.kernel
+        found[method] = len(kernel.signatures)
+    return found
+
+
+def test_each_kernel_is_compiled_once_for_a_tile_and_a_type() -> None:
+    found = json.loads(run_python("import json, test_kernels as t; print(json.dumps(t.specialisations()))", **COMPILED))
+    assert found == {"im2col": 1, "direct": 1, "depthwise": 1}

@@ -125,16 +125,15 @@ class PyTorch(Engine):
 
 
 def onnx_model(layer: Layer, weight: Array) -> bytes:
-    """Return a model of one convolution with constant weights, serialised."""
+    """Return a float32 model of one convolution with constant weights, serialised."""
     from onnx import TensorProto, helper, numpy_helper
 
-    float_type = TensorProto.DOUBLE if weight.dtype == np.float64 else TensorProto.FLOAT
     node = helper.make_node("Conv", ["x", "w"], ["y"], pads=[layer.padding] * 4, group=layer.groups)
     graph = helper.make_graph(
         [node],
         "layer",
-        [helper.make_tensor_value_info("x", float_type, layer.x_shape)],
-        [helper.make_tensor_value_info("y", float_type, layer.y_shape)],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, layer.x_shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, layer.y_shape)],
         [numpy_helper.from_array(weight, "w")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])

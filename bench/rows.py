@@ -123,7 +123,7 @@ def bars(rows: Sequence[Row], labels: Sequence[str], dtype: str, *, quick: bool)
             continue
         worst = min(ratios, key=lambda name: ratios[name])
         reached = sum(ratio >= bar for ratio in ratios.values())
-        asked = f"{dtype} {kind}: every row at least {bar} of the best of {', '.join(peers)}"
+        asked = f"{dtype} {kind}: every row at least {bar} of {' and '.join(peers)}"
         measured = f"{reached} of {len(of_kind)} rows; the lowest {ratios[worst]:.2f}, {worst}"
         found.append(Bar(asked, measured, None if quick else reached == len(of_kind)))
     return found

@@ -14,14 +14,18 @@ import numpy as np
 from bench.intervals import interval
 from bench.report import Bar, Report, Table, progress
 
-REPETITIONS, QUICK_REPETITIONS = 25, 3
+REPETITIONS, QUICK_REPETITIONS = 25, 2
 COLD_REPETITIONS, QUICK_COLD_REPETITIONS = 3, 1
 IMPORT_BAR = 0.1
 FIRST_CALL_BAR = 0.8
 
 # The clock of the process itself begins after the interpreter has; the clock outside sees that too, and the end.
 BEGIN = "import time; begin = time.perf_counter()"
-END = "import sys; end = time.perf_counter(); import json; print(json.dumps([end - begin, 'numba' in sys.modules]))"
+END = """
+taken, cpu = time.perf_counter() - begin, time.process_time()
+import json, sys
+print(json.dumps([taken, cpu, 'numba' in sys.modules]))
+"""
 IMPORTS = {"import numpy": "import numpy as np", "import numpy, npconv": "import numpy as np, npconv as nc"}
 FIRST_CALLS = {
     "conv2d": "nc.conv2d(np.ones((1, 8, 32, 32), 'f4'), np.ones((8, 8, 3, 3), 'f4'), padding=1)",
@@ -31,10 +35,11 @@ FIRST_CALLS = {
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One fresh process: seconds by its own clock, seconds by ours, and whether it imported Numba."""
+    """One fresh process: seconds by its own clock and by ours, seconds that it computed, and whether it imported Numba."""
 
     inside: float
     outside: float
+    cpu: float
     numba: bool
 
 
@@ -45,30 +50,28 @@ def fresh(program: Sequence[str], cache: str) -> Run:
     start = time.perf_counter()
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     outside = time.perf_counter() - start
-    inside, numba = json.loads(result.stdout)
-    return Run(inside, outside, numba)
+    inside, cpu, numba = json.loads(result.stdout)
+    return Run(inside, outside, cpu, numba)
 
 
 def measure(*, quick: bool) -> Report:
     """Start many processes, in turns, and hold the medians to the bars."""
     report = Report("startup")
-    repetitions = QUICK_REPETITIONS if quick else REPETITIONS
-    warm = {**{name: [line] for name, line in IMPORTS.items()}, **first_calls()}
-    runs: dict[str, list[Run]] = {name: [] for name in warm}
-    with tempfile.TemporaryDirectory() as cache:
-        for program in warm.values():
-            # Writes the bytecode and the compiled kernels.
-            fresh(program, cache)
+    programs = {**{name: [line] for name, line in IMPORTS.items()}, **first_calls()}
+    runs: dict[str, list[Run]] = {name: [] for name in programs}
+    with tempfile.TemporaryDirectory() as folder:
+        # Python's own bytecode is there before anything is timed.
+        fresh(["import npconv.functional"], folder)
+        for r in range(QUICK_COLD_REPETITIONS if quick else COLD_REPETITIONS):
+            for name, program in first_calls().items():
+                progress(f"startup: {name}, empty cache, {r + 1}")
+                runs.setdefault(f"{name}, empty cache", []).append(fresh(program, f"{folder}/{name} {r}"))
+        repetitions = QUICK_REPETITIONS if quick else REPETITIONS
         for r in range(repetitions):
             progress(f"startup: {r + 1}/{repetitions}")
-            for name, program in warm.items():
-                runs[name].append(fresh(program, cache))
-    for name, program in first_calls().items():
-        cold = runs[f"{name}, empty cache"] = []
-        for r in range(QUICK_COLD_REPETITIONS if quick else COLD_REPETITIONS):
-            progress(f"startup: {name} with an empty cache, {r + 1}")
-            with tempfile.TemporaryDirectory() as cache:
-                cold.append(fresh(program, cache))
+            for name, program in programs.items():
+                # What the first of the runs above has compiled.
+                runs[name].append(fresh(program, f"{folder}/{name} 0"))
     report.tables.append(table(runs))
     report.bars.extend(bars(runs, quick=quick))
     if any(run.numba for run in runs["import numpy, npconv"]):
@@ -82,9 +85,9 @@ def first_calls() -> dict[str, list[str]]:
     return {f"import, {name}": [IMPORTS["import numpy, npconv"], call] for name, call in FIRST_CALLS.items()}
 
 
-def medians(runs: Sequence[Run]) -> tuple[float, float]:
-    """Return the median seconds by the inner and by the outer clock."""
-    return float(np.median([run.inside for run in runs])), float(np.median([run.outside for run in runs]))
+def medians(runs: Sequence[Run]) -> list[float]:
+    """Return the median seconds by the inner and by the outer clock, and of computing."""
+    return [float(median) for median in np.median([(run.inside, run.outside, run.cpu) for run in runs], axis=0)]
 
 
 def table(runs: dict[str, list[Run]]) -> Table:
@@ -93,7 +96,7 @@ def table(runs: dict[str, list[Run]]) -> Table:
         [name, str(len(of)), *(f"{seconds * 1e3:.1f}" for seconds in medians(of)), "yes" if of[0].numba else "no"]
         for name, of in runs.items()
     ]
-    return Table("Fresh processes, medians", ["program", "runs", "inside ms", "outside ms", "Numba"], rows)
+    return Table("Fresh processes, medians", ["program", "runs", "inside ms", "outside ms", "CPU ms", "Numba"], rows)
 
 
 def added(both: Sequence[float], alone: Sequence[float]) -> tuple[float, float]:

@@ -120,6 +120,14 @@ class Conv2dPlan:
             If the type of `x` would make a result of another type.
         ValueError
             If a shape is not what the plan was made for.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import npconv as nc
+        >>> plan = nc.plan_conv2d((1, 1, 1, 3), np.array([[[[1.0, 10.0]]]]))
+        >>> plan(np.array([[[[1.0, 2.0, 3.0]]]]))
+        array([[[[21., 32.]]]])
         """
         x = as_array("plan", "x", x)
         if x.shape != self.geometry.x_shape:
@@ -196,7 +204,9 @@ class Conv2dPlan:
         taps, workspace = np.empty(one.P, dtype), Workspace.of(layout, dtype, 1)
         workspace.counter[0] = 0
         own = (workspace.tallies[0], *workspace.scratch[0])
-        layout.kernel(*layout.head, image, flat(weight, dtype), flat(np.empty(0, dtype), dtype), taps, workspace.counter, *own)
+        layout.kernel(
+            *layout.head, image, flat(weight, dtype), flat(np.empty(0, dtype), dtype), taps, workspace.counter, *own
+        )
         plane = taps[: one.OH * one.OW]
         return int(plane.sum(dtype=np.float64)), int(np.count_nonzero(plane))
 

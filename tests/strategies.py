@@ -18,8 +18,9 @@ T = TypeVar("T")
 LANES = (15, 16, 17, 31, 33)
 TILES = (29, 47, 48, 64, 65, 97)  # beyond one register tile in any direction
 SMALL = (1, 2, 3, 4, 5, 6, 7)
-KERNELS = (1, 2, 3, 4, 5, 7)
-TALL = (11,)  # one size: a depthwise kernel is compiled for every number of its rows
+# Few sizes: a depthwise kernel is compiled for every number of its rows.
+KERNELS = (1, 2, 3, 4, 5)
+TALL = (7,)
 LONGEST = 128  # cells that strides or dilations may span: it keeps the images small
 
 # What the plain-Python reference does in some ten milliseconds, and rarely in fifty.

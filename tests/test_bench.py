@@ -260,16 +260,17 @@ def test_fresh_processes_are_timed(tmp_path: Path) -> None:
     empty = startup.fresh(["pass"], str(tmp_path))
     imports = startup.fresh([startup.IMPORTS["import numpy, npconv"]], str(tmp_path))
     assert 0 < empty.inside < imports.inside < imports.outside
+    assert imports.cpu > 0
     assert not imports.numba
     assert startup.fresh(["import numba"], str(tmp_path)).numba
 
 
 def test_startup_is_judged_by_the_slower_clock_and_call() -> None:
     names = [*startup.IMPORTS, *startup.first_calls()]
-    runs = {name: [startup.Run(0.2, 0.3, numba=False)] * 3 for name in names}
+    runs = {name: [startup.Run(0.2, 0.3, 0.2, numba=False)] * 3 for name in names}
     assert [bar.met for bar in startup.bars(runs, quick=False)] == [True, True]
-    runs["import numpy, npconv"] = [startup.Run(0.2, 0.5, numba=False)] * 3
-    runs[names[-1]] = [startup.Run(0.9, 1.0, numba=True)] * 3
+    runs["import numpy, npconv"] = [startup.Run(0.2, 0.5, 0.2, numba=False)] * 3
+    runs[names[-1]] = [startup.Run(0.9, 1.0, 0.9, numba=True)] * 3
     assert [bar.met for bar in startup.bars(runs, quick=False)] == [False, False]
 
 

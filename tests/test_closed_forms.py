@@ -195,6 +195,8 @@ def test_counting_a_call_takes_its_options() -> None:
         counts = count_conv2d((2, 4, 9, 11), (6, 2, 3, 2), bias=bias, **options)
         assert counts == one_by_one(geometry, bias)
     assert count_conv2d((2, 4, 9, 11), [6, 2, 3, 2], **options) == conv2d_counts(geometry, bias=False)
+    usual = conv2d_geometry((2, 4, 9, 11), (6, 4, 3, 2), stride=1, padding=0, dilation=1, groups=1)
+    assert count_conv2d((2, 4, 9, 11), (6, 4, 3, 2)) == one_by_one(usual, bias=False)
 
 
 @pytest.mark.parametrize("bias", [None, 1, 0, "True", [1.0]])
@@ -351,7 +353,7 @@ def test_records_add_up_and_scale_field_by_field(a: OpCount, b: OpCount, n: int)
 def test_only_what_makes_sense_adds_and_scales() -> None:
     a: Any = EACH_ITS_BIT
     assert (0 + a, a * 1, 0 * a) == (a, a, OpCount())
-    for other in (1, 0.0, False, None, "a"):
+    for other in (1, -1, 0.0, False, None, "a"):
         with pytest.raises(TypeError, match="operand"):
             a + other
         with pytest.raises(TypeError, match=r"operand|concatenate"):

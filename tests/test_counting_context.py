@@ -73,6 +73,7 @@ def test_blocks_are_told_apart_even_if_they_hold_the_same() -> None:
     assert outer.records == inner.records
     assert outer != inner
     assert len({outer, inner}) == 2
+    assert not hasattr(outer, "__dict__")
 
 
 def test_an_error_ends_its_block() -> None:

@@ -364,6 +364,18 @@ ERRORS: list[tuple[Callable[[], object], type[Exception], str, str]] = [
         "x (0, 4, 5, 0), weight (8, 4, 3, 3)",
     ),
     (
+        partial(geometry, (1, 0, 1, 1), WEIGHT),
+        ValueError,
+        "conv2d: x has C = 0, but needs at least 1: only the batch may be empty. Did a slice come out empty?",
+        "x (1, 0, 1, 1), weight (8, 4, 3, 3)",
+    ),
+    (
+        partial(geometry, (0, 0, 0, 0), WEIGHT),
+        ValueError,
+        "conv2d: x has C = 0, but needs at least 1: only the batch may be empty. Did a slice come out empty?",
+        "x (0, 0, 0, 0), weight (8, 4, 3, 3)",
+    ),
+    (
         partial(geometry, (-1, 4, 5, 6), WEIGHT),
         ValueError,
         "conv2d: x has N = -1, but needs at least 0: only the batch may be empty. Did you mean 1?",

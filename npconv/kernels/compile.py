@@ -109,8 +109,23 @@ def kernel(function: Function) -> Function:
     Arrays are borrowed from the caller, so Numba need not count references to them: a pair of atomic operations for each array at
     each call of one kernel by another, which made copying the rows of an image four times slower.
     """
+    return compiled(function, forceinline=False)
+
+
+def inlined(function: Function) -> Function:
+    """Compile a function as `kernel` does, to become part of its callers: registers that it is given stay registers.
+
+    Left to itself LLVM inlines by size. A tile that was called cost a layer of 48 taps 7 % more than one that was inlined
+    (``python -m bench counting`` would notice: without its counters the tile is small enough).
+    """
+    return compiled(function, forceinline=True)
+
+
+def compiled(function: Function, *, forceinline: bool) -> Function:
+    """Compile a function for `kernel` and `inlined`; with the JIT off, return it as it is, silent about what arithmetic may do."""
     if config.DISABLE_JIT:
         return np.errstate(all="ignore")(function)
-    dispatcher = numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, _nrt=False)(function)
+    options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}
+    dispatcher = numba.njit(**options, forceinline=forceinline)(function)
     dispatcher._cache = KernelCache(function)
     return cast("Function", dispatcher)

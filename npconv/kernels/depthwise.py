@@ -6,7 +6,7 @@ and the others move up. Nothing is copied: lanes and rows outside the image are 
 With a stride or dilation in y, the outputs that share input rows are `classes` rows apart, and `phases` input rows enter a step.
 """
 
-from npconv.kernels.compile import kernel
+from npconv.kernels.compile import inlined, kernel
 from npconv.kernels.registers import (
     accumulators,
     claim,
@@ -120,7 +120,7 @@ def stream_rows(tile, sizes, x, x0, w, channel, bias, lanes, stripe, y, y0, row_
     tally[IDLE_ADD] += idle * (KH * KW if bias.size > 0 else KH * KW - 1)
 
 
-@kernel
+@inlined
 def read_row(tile, row, x, start, plane, stride, lanes, i, inside):
     """Set the row of registers to x from `start` on, plane after plane, zeros in the lanes that are outside the image."""
     every = lanes_below(tile.lanes)
@@ -136,7 +136,7 @@ def read_row(tile, row, x, start, plane, stride, lanes, i, inside):
                 put(row, p * tile.vectors + v, gather_lanes(tile, x, at, stride, real))
 
 
-@kernel
+@inlined
 def store_row(tile, acc, y, target, plane, lanes, i):
     """Store the oldest row of sums to y from `target` on, plane after plane, in the lanes that are outputs."""
     for p in range(tile.planes):
@@ -144,7 +144,7 @@ def store_row(tile, acc, y, target, plane, lanes, i):
             store_lanes(y, target + p * plane + v * tile.lanes, get(acc, p * tile.vectors + v), lanes[i + v])
 
 
-@kernel
+@inlined
 def clear_sums(tile, acc, like):
     """Set all sums to zero: those of the rows above the first are added to, and never stored."""
     for j in range(tile.rows * tile.planes * tile.vectors):

@@ -91,7 +91,9 @@ def rooms_imported(tree: ast.Module) -> set[str]:
 def kernels(tree: ast.Module) -> Iterator[ast.FunctionDef]:
     """Yield the functions that are compiled."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and any(ast.unparse(d) in ("kernel", "inlined") for d in node.decorator_list):
+        if isinstance(node, ast.FunctionDef) and any(
+            ast.unparse(d) in ("kernel", "inlined") for d in node.decorator_list
+        ):
             yield node
 
 

@@ -1,0 +1,282 @@
+"""Each kind of CPU: what is chosen for it, and the machine code that this becomes, compiled afresh and read."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+
+from assembly import Assembly, Loop
+from bounds import tap_by_tap
+from cases import Case, small_integers
+from npconv.arrays import flat
+from npconv.kernels.depthwise import depthwise, stream_rows
+from npconv.kernels.direct import direct
+from npconv.kernels.im2col import im2col
+from npconv.kernels.registers import RegisterTile
+from npconv.kernels.targets import Target, target, target_of
+from npconv.kernels.tile import multiply_tile
+from npconv.layouts import lay_out
+from npconv.plan import Conv2dPlan
+from processes import AS_AVX2, AS_PLAIN_CPU, COMPILED, run_python
+
+EVERY_TILE = os.environ.get("NPCONV_EVERY_TILE") == "1"
+
+AVX512 = Target(vector_bytes=64, registers=32, fma=True)
+AVX2 = Target(vector_bytes=32, registers=16, fma=True)
+PLAIN = Target(vector_bytes=16, registers=16, fma=False)
+NEON = Target(vector_bytes=16, registers=32, fma=True)
+
+AVX512_FEATURES = {"avx2", "fma", "avx512f", "avx512bw", "avx512dq", "avx512vl"}
+X86 = "x86_64-unknown-linux-gnu"
+
+Tile = tuple[int, int]
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize(
+    ("architecture", "features", "expected"),
+    [
+        (X86, AVX512_FEATURES, AVX512),
+        *[(X86, AVX512_FEATURES - {missing}, AVX2) for missing in sorted(AVX512_FEATURES - {"avx2", "fma"})],
+        (X86, {"avx2", "fma"}, AVX2),
+        (X86, {"avx2"}, PLAIN),
+        (X86, {"avx", "fma"}, PLAIN),
+        (X86, set[str](), PLAIN),
+        ("x86_64-apple-darwin21.6.0", {"avx2", "fma"}, AVX2),
+        ("aarch64-unknown-linux-gnu", {"neon"}, NEON),
+        ("aarch64-unknown-linux-gnu", set[str](), NEON),
+        ("arm64-apple-darwin23.1.0", set[str](), NEON),
+        ("riscv64-unknown-linux-gnu", {"v"}, PLAIN),
+        ("powerpc64le-unknown-linux-gnu", {"vsx"}, PLAIN),
+    ],
+)
+def test_a_target_follows_from_the_features(architecture: str, features: set[str], expected: Target) -> None:
+    assert target_of(architecture, frozenset(features)) == expected
+
+
+@pytest.mark.kernels
+def test_a_register_holds_more_of_smaller_elements() -> None:
+    assert [AVX512.lanes(size) for size in (1, 2, 4, 8)] == [64, 32, 16, 8]
+    assert [AVX2.lanes(size) for size in (4, 8)] == [8, 4]
+    assert [PLAIN.lanes(size) for size in (4, 8)] == [4, 2]
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize(
+    ("cpu", "largest", "too_large"),
+    [
+        (AVX512, [(4, 6), (14, 2), (8, 3)], [(7, 4), (10, 3), (16, 2)]),
+        (AVX2, [(1, 6), (4, 3), (14, 1)], [(4, 4), (5, 3), (7, 2), (16, 1)]),
+        (NEON, [(4, 6), (14, 2), (8, 3)], [(7, 4), (10, 3), (16, 2)]),
+    ],
+)
+def test_a_tile_fits_into_the_registers(cpu: Target, largest: list[Tile], too_large: list[Tile]) -> None:
+    tiles = list(cpu.tiles())
+    assert set(largest) <= set(tiles)
+    assert not any(cpu.fits(rows, vectors) for rows, vectors in too_large)
+    assert all(rows * vectors + vectors + 1 <= cpu.registers for rows, vectors in tiles)
+    assert len(set(tiles)) == len(tiles)
+    assert set(cpu.tiles(integer=True)) < set(tiles)
+
+
+PRINT_TARGET = "from dataclasses import asdict; from npconv.kernels.targets import target; print(asdict(target()))"
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        (AS_AVX2, AVX2),
+        (AS_PLAIN_CPU, PLAIN),
+        (
+            {"NUMBA_CPU_NAME": "skylake-avx512", "NUMBA_CPU_FEATURES": ",".join(f"+{f}" for f in AVX512_FEATURES)},
+            AVX512,
+        ),
+        ({"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,-fma"}, PLAIN),
+        ({"NUMBA_ENABLE_AVX": "0"}, PLAIN),
+    ],
+    ids=["AVX2", "plain", "AVX-512", "FMA switched off", "AVX switched off"],
+)
+def test_the_target_is_that_of_numba(environment: dict[str, str], expected: Target) -> None:
+    assert run_python(PRINT_TARGET, **environment).strip() == str(asdict(expected))
+
+
+SMALL = {
+    "im2col": Case((1, 3, 6, 19), (5, 3, 3, 3), padding=1),
+    "direct": Case((1, 3, 6, 19), (5, 3, 3, 3), padding=1),
+    "depthwise": Case((1, 2, 6, 19), (2, 1, 3, 3), groups=2, padding=1),
+}
+SMALL_TILE = {"im2col": (3, 2), "direct": (3, 2), "depthwise": (1, 1)}
+KERNELS: dict[str, Any] = {"im2col": im2col, "direct": direct, "depthwise": depthwise}
+
+
+def whole_kernels() -> dict[str, dict[str, Any]]:
+    """Convolve with kernels that are compiled afresh; return what their machine code is and whether the results are right."""
+    found = {}
+    for method, case in SMALL.items():
+        kernel = KERNELS[method]
+        kernel._cache.disable()
+        x, weight, bias = small_integers(case, "float32", seed=1)
+        dtypes = (x.dtype, x.dtype)
+        plan = Conv2dPlan(case.geometry, weight, bias, dtypes, method, 1, tile=SMALL_TILE[method])
+        right = np.array_equal(plan(x), tap_by_tap(x, weight, bias, case.geometry))
+        (text,) = kernel.inspect_asm().values()
+        found[method] = asdict(Assembly.of(text)) | {"right": bool(right)}
+    return found
+
+
+def numba_type(dtype: str, *, written: bool) -> Any:
+    """Return the type of an array as kernels are given it."""
+    array = np.zeros(1, dtype)
+    return numba.typeof(array if written else flat(array, array.dtype))
+
+
+def compile_multiply_tile(rows: int, vectors: int, dtype: str) -> Assembly:
+    """Compile the tile's innermost kernel afresh."""
+    i, tables, tally = numba.intp, numba_type("int64", written=False), numba_type("int64", written=True)
+    given, written = numba_type(dtype, written=False), numba_type(dtype, written=True)
+    tile = numba.typeof(RegisterTile(rows, vectors, target().lanes(np.dtype(dtype).itemsize)))
+    return compile_afresh(multiply_tile, (tile, given, i, given, i, tables, i, i, given, i, written, i, i, tally))
+
+
+def compile_stream_rows(tile: RegisterTile, dtype: str) -> Assembly:
+    """Compile the depthwise inner kernel afresh."""
+    i, tables, tally = numba.intp, numba_type("int64", written=False), numba_type("int64", written=True)
+    given, written = numba_type(dtype, written=False), numba_type(dtype, written=True)
+    sizes = numba.types.UniTuple(i, 19)
+    types = (numba.typeof(tile), sizes, given, i, given, i, given, tables, i, written, i, i, i, i, tally)
+    return compile_afresh(stream_rows, types)
+
+
+def compile_afresh(kernel: Any, types: tuple[Any, ...]) -> Assembly:
+    """Compile for these types; what comes from the disk cache has no assembly to show."""
+    kernel._cache.disable()
+    kernel.compile(types)
+    return Assembly.of(kernel.inspect_asm(types))
+
+
+def dense_tiles(dtype: str) -> list[Tile]:
+    """Return every tile that a plan can choose, or three of the largest."""
+    tiles = list(target().tiles(integer=dtype == "int64"))
+    if EVERY_TILE:
+        return tiles
+    largest = sorted(tiles, key=lambda tile: tile[0] * tile[1] + tile[1])[-3:]
+    return largest if dtype == "float32" else largest[-1:]
+
+
+def depthwise_tiles(dtype: str) -> list[tuple[int, int, int, int]]:
+    """Return (rows, vectors, planes, step) of every tile that a layout can choose, or three of the largest."""
+    lanes = target().lanes(np.dtype(dtype).itemsize)
+    tiles = set()
+    for KH in range(1, 16):
+        for OW in range(lanes, 17 * lanes, lanes):
+            for stride in (1, 2):
+                W = (OW - 1) * stride + 3
+                case = Case((1, 4, KH, W), (4, 1, KH, 3), groups=4, stride=(1, stride))
+                tiles |= {(t.rows, t.vectors, t.planes, t.step) for t in chosen(case, dtype)}
+    if EVERY_TILE:
+        return sorted(tiles)
+    sums = {tile: tile[0] * tile[1] * tile[2] + tile[1] * tile[2] for tile in tiles}
+    # Of the kernels that are in use, 3x3 and 7x7, and of all.
+    usual = [max((t for t in tiles if t[0] == rows and t[3] == 1), key=sums.__getitem__) for rows in (3, 7)]
+    return sorted({*usual, max(tiles, key=sums.__getitem__)} if dtype == "float32" else set(usual[:1]))
+
+
+def chosen(case: Case, dtype: str) -> Iterator[RegisterTile]:
+    """Yield the tile of the depthwise layout of a case, if there is one."""
+    try:
+        yield lay_out(case.geometry, np.dtype(dtype), "depthwise").tile
+    except ValueError:
+        return
+
+
+def inner_kernels() -> dict[str, dict[str, Any]]:
+    """Compile the innermost kernels in their tiles; return what the machine code is, by name."""
+    found = {}
+    for dtype in ("float32", "float64", *["int64"] * EVERY_TILE):
+        lanes = target().lanes(np.dtype(dtype).itemsize)
+        for rows, vectors in dense_tiles(dtype):
+            assembly = compile_multiply_tile(rows, vectors, dtype)
+            found[f"multiply_tile {rows} rows x {vectors} vectors, {dtype}"] = asdict(assembly)
+        for rows, vectors, planes, step in depthwise_tiles(dtype):
+            assembly = compile_stream_rows(RegisterTile(rows, vectors, lanes, planes, step), dtype)
+            found[f"stream_rows {rows} rows x {planes} planes x {vectors} vectors, step {step}, {dtype}"] = asdict(
+                assembly
+            )
+    return found
+
+
+def in_a_process_of_its_own(call: str, **environment: str) -> Any:
+    """Return what a function of this module returns where kernels are compiled."""
+    return json.loads(
+        run_python(f"import json, test_targets as t; print(json.dumps(t.{call}))", **COMPILED | environment)
+    )
+
+
+def check_whole_kernels(cpu: Target, **environment: str) -> None:
+    """Demand right results, the CPU's own registers and no wider ones, its own multiply-add, and nothing spilled."""
+    found = in_a_process_of_its_own("whole_kernels()", **environment)
+    assert {method for method, facts in found.items() if not facts["right"]} == set()
+    assert {method: facts["widest"] for method, facts in found.items()} == dict.fromkeys(SMALL, cpu.vector_bytes)
+    for facts in found.values():
+        assert any(loop["fused" if cpu.fma else "products"] for loop in facts["loops"])
+        assert cpu.fma or not any(loop["fused"] for loop in facts["loops"])
+    assert {method: facts["spills"] for method, facts in found.items()} == dict.fromkeys(SMALL, 0)
+
+
+@pytest.mark.kernels
+def test_this_cpu_uses_its_own_registers() -> None:
+    check_whole_kernels(target())
+
+
+@pytest.mark.parametrize(("cpu", "environment"), [(AVX2, AS_AVX2), (PLAIN, AS_PLAIN_CPU)], ids=["AVX2", "plain"])
+def test_other_cpus_use_theirs_and_no_wider(cpu: Target, environment: dict[str, str]) -> None:
+    check_whole_kernels(cpu, **environment)
+
+
+@pytest.mark.kernels
+def test_no_vector_register_is_spilled() -> None:
+    found = in_a_process_of_its_own("inner_kernels()")
+    multiply_add = "fused" if target().fma else "products"
+    floats = [name for name in found if "int64" not in name]
+    assert [name for name in floats if not any(loop[multiply_add] for loop in found[name]["loops"])] == []
+    assert {name: facts["spills"] for name, facts in found.items() if facts["spills"]} == {}
+
+
+def multiply_adds(dtype: str) -> dict[str, Any]:
+    """Read the multiply-adds off the largest tile's code, run it, and return both sides of the account."""
+    rows, vectors = max(target().tiles(), key=lambda tile: tile[0] * tile[1])
+    assembly = compile_multiply_tile(rows, vectors, dtype)
+    tile = RegisterTile(rows, vectors, target().lanes(np.dtype(dtype).itemsize))
+    K, width = 13, vectors * tile.lanes
+    x, w, y = np.ones(K * width, dtype), np.ones(K * rows, dtype), np.zeros(rows * width, dtype)
+    offsets, none, bias = np.arange(K) * width, np.empty(0, dtype), np.ones(rows, dtype)
+    x, w, offsets, none, bias = (flat(array, array.dtype) for array in (x, w, offsets, none, bias))
+    kernel: Any = multiply_tile
+    tallies = []
+    for first, terms in ((0, none), (0, bias), (4, none)):
+        tally = np.zeros(8, np.int64)
+        kernel(tile, w, 0, x, 0, offsets, first, K, terms, 0, y, 0, width, tally)
+        tallies.append(tally[:2].tolist())
+    return asdict(assembly) | {"rows": rows, "vectors": vectors, "lanes": tile.lanes, "K": K, "tallies": tallies}
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_machine_code_multiplies_and_adds_as_often_as_the_tally_says(dtype: str) -> None:
+    found = in_a_process_of_its_own(f"multiply_adds({dtype!r})")
+    (loop,) = (Loop(**loop) for loop in found["loops"])
+    lanes, K = found["lanes"], found["K"]
+    # The loop over the taps is not unrolled: a trip is one tap of every sum.
+    each_trip = loop.fused if target().fma else loop.products
+    assert each_trip == found["rows"] * found["vectors"]
+    # Where no bias begins the sums, the first products do, before the loop.
+    assert found["products"] == each_trip
+    fresh, biased, resumed = found["tallies"]
+    assert fresh == [each_trip * lanes * K, each_trip * lanes * (K - 1)]
+    assert biased == [each_trip * lanes * K] * 2
+    assert resumed == [each_trip * lanes * (K - 4)] * 2

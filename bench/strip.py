@@ -28,7 +28,9 @@ def kernel_trees() -> dict[str, ast.Module]:
 def kernels(tree: ast.Module) -> Iterator[ast.FunctionDef]:
     """Yield the functions that are compiled."""
     for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and any(ast.unparse(mark) in ("kernel", "inlined") for mark in node.decorator_list):
+        if isinstance(node, ast.FunctionDef) and any(
+            ast.unparse(mark) in ("kernel", "inlined") for mark in node.decorator_list
+        ):
             yield node
 
 

@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import SupportsIndex
 
 from npconv.arguments import index
 
@@ -35,7 +36,7 @@ def get_num_threads() -> int:
     return _num_threads
 
 
-def set_num_threads(n: int) -> None:
+def set_num_threads(n: SupportsIndex) -> None:
     """Set how many threads a convolution uses at most, for plans made from now on; the results do not depend on it.
 
     Parameters

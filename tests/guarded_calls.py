@@ -4,15 +4,25 @@ import ctypes
 import mmap
 import random
 import sys
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+import npconv as nc
+from bounds import tap_by_tap
+from npconv import rearrange
 from npconv.geometry import Geometry, conv2d_geometry
 from npconv.plan import Conv2dPlan
 from npconv.workspace import TALLIES
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+# Few tiles, since each takes a second to compile: what is under test is their edges.
+DENSE_TILE = (3, 2)
+# Planes and vectors of the depthwise tile, where the kernel has three rows; one plane where it has two.
+PLANES_TILES = [(1, 1), (2, 1)]
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
@@ -38,27 +48,60 @@ def read_only(array: Array) -> Array:
     return view
 
 
-def run(geometry: Geometry, method: str, draw: random.Random, *, at_end: bool) -> None:
+def convolve(geometry: Geometry, method: str, draw: random.Random, *, at_end: bool) -> None:
     """Run one method with every array guarded, and compare."""
     rng, dtype = np.random.default_rng(0), np.dtype(np.float32)
     x, weight = (rng.integers(-3, 4, shape).astype(dtype) for shape in (geometry.x_shape, geometry.weight_shape))
     bias = rng.integers(-3, 4, geometry.O).astype(dtype) if draw.random() < 0.5 else None
-    # One tile for all dense geometries: what is under test is its edges, and each tile takes a second to compile.
-    tile = (4, 3) if method in ("im2col", "direct") else None
+    tile = DENSE_TILE
+    if method == "depthwise":
+        several = geometry.KH == 3 and geometry.group_filters == 1 and geometry.C % 2 == 0
+        tile = draw.choice(PLANES_TILES) if several else PLANES_TILES[0]
     plan = Conv2dPlan(geometry, weight, bias, (dtype, dtype), method, 1, tile=tile, bands=draw.choice([1, 3]))
-    layout, expected = plan.layout, plan(x)
+    layout = plan.layout
     head = [read_only(guarded(part, at_end=at_end)) if isinstance(part, np.ndarray) else part for part in layout.head]
     inputs = [read_only(guarded(array, at_end=at_end)) for array in (x, plan._weight, plan._terms)]
     y = guarded(np.full(geometry.P, np.nan, dtype), at_end=at_end)
     integers = [guarded(np.zeros(n, np.int64), at_end=at_end) for n in (1, TALLIES)]
-    scratch = [guarded(np.zeros(layout.scratch, dtype), at_end=at_end)] if layout.scratch else []
-    layout.kernel(*head, *inputs, y, *integers, *scratch, *(read_only(array) for array in scratch))
+    # What scratch held before must not matter.
+    scratch = [guarded(np.full(layout.scratch, np.nan, dtype), at_end=at_end)] if layout.scratch else []
+    kernel: Any = layout.kernel
+    kernel(*head, *inputs, y, *integers, *scratch, *(read_only(array) for array in scratch))
+    expected = tap_by_tap(x, weight, bias, geometry)
     assert np.array_equal(y.reshape(expected.shape), expected), (geometry, method)
+
+
+def move(geometry: Geometry, *, at_end: bool) -> None:
+    """Unfold, fold and shuffle with every array guarded, and compare with what they do elsewhere."""
+    x = np.random.default_rng(0).integers(-3, 4, geometry.x_shape).astype(np.float32)
+    size, options = (geometry.KH, geometry.KW), {"padding": geometry.padding}
+    options |= {"stride": geometry.stride, "dilation": geometry.dilation}
+    calls: list[Any] = [
+        partial(nc.im2col, x, size, **options),
+        partial(nc.col2im, nc.im2col(x, size, **options), x.shape, size, **options),
+        partial(nc.channel_shuffle, x, geometry.groups),
+    ]
+    share_units = rearrange._share_units
+
+    def between_pages(kernel: Any, arguments: tuple[Any, ...], elements: int) -> Any:
+        held = [isinstance(argument, np.ndarray) for argument in arguments]
+        inside = [guarded(a, at_end=at_end) if array else a for a, array in zip(arguments, held, strict=True)]
+        done = share_units(kernel, tuple(inside), elements)
+        for argument, array, copy in zip(arguments, held, inside, strict=True):
+            if array and argument.flags.writeable:
+                argument[...] = copy
+        return done
+
+    for call in calls:
+        expected = call()
+        rearrange._share_units = between_pages
+        assert np.array_equal(call(), expected)
+        rearrange._share_units = share_units
 
 
 def random_geometry(draw: random.Random) -> Geometry:
     """Return a geometry whose rows end a little before, at and after the end of a vector."""
-    groups, C, F = draw.choice([1, 1, 2, 3]), draw.choice([1, 1, 2, 3]), draw.choice([1, 2, 3, 5])
+    groups, C, F = draw.choice([1, 1, 2, 3, 4]), draw.choice([1, 1, 1, 2, 3]), draw.choice([1, 1, 2, 3, 5])
     kernel = (draw.choice([1, 2, 3, 5]), draw.choice([1, 2, 3, 5]))
     stride, dilation = (draw.choice([1, 2, 3]), draw.choice([1, 2, 3])), (draw.choice([1, 2, 3]), draw.choice([1, 2]))
     padding = tuple((draw.choice([0, 1, 2, 6]), draw.choice([0, 1, 3])) for _ in range(2))
@@ -79,13 +122,37 @@ def random_geometry(draw: random.Random) -> Geometry:
     )
 
 
-if __name__ == "__main__":
-    for seed in range(int(sys.argv[1])):
+def served_by_depthwise(geometry: Geometry) -> Geometry:
+    """Return a geometry like this one for which one of few depthwise kernels is compiled: two rows, or three at stride 1."""
+    KH = 3 if geometry.stride[1] == 1 or geometry.stride[0] == 2 else 2
+    stride = (2 if KH == 3 and geometry.stride[1] > 1 else 1, geometry.stride[1])
+    depthwise = replace(geometry, C=geometry.groups, KH=KH, stride=stride, dilation=(1, geometry.dilation[1]))
+    (top, bottom), (p, q) = geometry.padding
+    H = max(1, KH - top - bottom, geometry.H)
+    return conv2d_geometry(
+        (geometry.N, depthwise.C, H, geometry.W),
+        (geometry.O, 1, KH, geometry.KW),
+        stride=stride,
+        padding=((top, bottom), (p, q)),
+        dilation=depthwise.dilation,
+        groups=geometry.groups,
+    )
+
+
+def main(seeds: int) -> None:
+    """Run every kernel on so many random geometries, its arrays flush with either guard."""
+    for seed in range(seeds):
         draw = random.Random(seed)
         geometry = random_geometry(draw)
-        for method in ("naive", "im2col", "direct", "depthwise")[: 4 if geometry.group_channels == 1 else 3]:
-            for at_end in (False, True):
-                run(geometry, method, draw, at_end=at_end)
+        for at_end in (False, True):
+            for method in ("naive", "im2col", "direct"):
+                convolve(geometry, method, draw, at_end=at_end)
+            convolve(served_by_depthwise(geometry), "depthwise", draw, at_end=at_end)
+            move(geometry, at_end=at_end)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
     # A page that is touched ends the process, or the test could not fail.
     if sys.argv[2:] == ["step outside"]:
         ctypes.memset(guarded(np.zeros(3), at_end=True).ctypes.data, 0, 25)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from typing import Any
 
 import numpy as np
 import pytest
@@ -135,13 +136,14 @@ def test_where_no_thread_can_be_started_the_caller_works_alone(monkeypatch: pyte
 
 def test_the_number_of_threads_is_an_integer_from_one_up() -> None:
     before = nc.get_num_threads()
+    fraction: Any = 2.0
     try:
         nc.set_num_threads(np.int64(3))
         assert nc.get_num_threads() == 3
         with pytest.raises(ValueError, match="set_num_threads: n is 0, but must be at least 1"):
             nc.set_num_threads(0)
         with pytest.raises(TypeError, match="set_num_threads: n"):
-            nc.set_num_threads(2.0)
+            nc.set_num_threads(fraction)
         assert nc.get_num_threads() == 3
     finally:
         nc.set_num_threads(before)

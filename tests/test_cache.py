@@ -9,14 +9,24 @@ import pytest
 
 import npconv
 from npconv.kernels import compile as compiler
-from processes import run_python
+from processes import COMPILED, printed, run_python, start_python
 
+# The smallest kernel, one that calls another.
 CALL = """
 import numpy as np
 import npconv as nc
-print(nc.conv2d(np.arange(9.0).reshape(1, 1, 3, 3), np.ones((1, 1, 2, 2)), method="direct").ravel().tolist())
+print(nc.channel_shuffle(np.arange(80.0).reshape(1, 4, 4, 5), 2)[0, :, 3].astype(int).tolist())
 """
-RIGHT = "[8.0, 12.0, 20.0, 24.0]\n"
+RIGHT = "[[15, 16, 17, 18, 19], [55, 56, 57, 58, 59], [35, 36, 37, 38, 39], [75, 76, 77, 78, 79]]\n"
+STATISTICS = """
+from npconv.kernels.shuffle import shuffle
+print(sum(shuffle.stats.cache_hits.values()), sum(shuffle.stats.cache_misses.values()))
+"""
+
+
+def run(code: str, folder: Path, **environment: str) -> str:
+    """Run code in a process that compiles, with a cache below a folder, and return what it printed."""
+    return run_python(code, NUMBA_CACHE_DIR=str(folder), **COMPILED, **environment)
 
 
 def files(folder: Path) -> dict[Path, int]:
@@ -25,65 +35,134 @@ def files(folder: Path) -> dict[Path, int]:
 
 
 def test_a_second_process_compiles_nothing(tmp_path: Path) -> None:
-    assert run_python(CALL, NUMBA_CACHE_DIR=str(tmp_path)) == RIGHT
+    assert run(CALL + STATISTICS, tmp_path) == RIGHT + "0 1\n"
     stored = files(tmp_path)
     assert stored
-    assert all("npconv.kernels" in path.name for path in stored), "a user's own functions do not belong here"
-    show = CALL + "from npconv.kernels.direct import direct; print(len(direct.signatures) == 1)"
-    assert run_python(show, NUMBA_CACHE_DIR=str(tmp_path)).startswith(RIGHT + "True")
+    assert run(CALL + STATISTICS, tmp_path) == RIGHT + "1 0\n"
     assert files(tmp_path) == stored
 
 
-def test_an_edited_helper_never_runs_stale_code(tmp_path: Path) -> None:
+def test_the_import_compiles_nothing_and_leaves_numba_alone(tmp_path: Path) -> None:
+    imported = "import sys, npconv; print('numba' in sys.modules, 'llvmlite' in sys.modules)"
+    assert run(imported, tmp_path) == "False False\n"
+    everything = """
+import npconv.functional
+from numba.core.dispatcher import Dispatcher
+from npconv.kernels import columns, depthwise, direct, im2col, naive, shuffle, tile
+rooms = (columns, depthwise, direct, im2col, naive, shuffle, tile)
+kernels = [value for room in rooms for value in vars(room).values() if isinstance(value, Dispatcher)]
+print(len(kernels) > 10, any(kernel.signatures for kernel in kernels))
+"""
+    assert run(everything, tmp_path) == "True False\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("room", "line", "edited"),
+    [
+        ("tile.py", "store(target, t + i, load(line, source, s + i))", "store(target, t + i, load(line, source, s))"),
+        # A code generator: the bytecode of every kernel stays as it is.
+        ("lowering.py", "low = at(args[2])", "low = at(builder.sub(args[2], ir.Constant(INT64, 1)))"),
+    ],
+    ids=["a called kernel", "a code generator"],
+)
+def test_an_edited_room_never_runs_stale_code(tmp_path: Path, room: str, line: str, edited: str) -> None:
+    # Narrow registers, so that most elements are moved by whole ones.
+    environment = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "PYTHONPATH": str(tmp_path)}
     shutil.copytree(Path(npconv.__file__).parent, tmp_path / "npconv")
-    environment = {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(tmp_path)}
-    assert run_python(CALL, **environment) == RIGHT
-    # A constant of the code generator: the bytecode of every kernel stays as it is.
-    source = tmp_path / "npconv" / "kernels" / "lowering.py"
-    text = source.read_text()
-    edited = text.replace("return builder.fmul(*args)", "return builder.fadd(*args)")
-    assert edited != text
-    source.write_text(edited)
-    assert run_python(CALL, **environment) == "[9.0, 13.0, 21.0, 25.0]\n"
+    assert run(CALL, tmp_path / "cache", **environment) == RIGHT
+    source = tmp_path / "npconv" / "kernels" / room
+    assert source.read_text().count(line) == 1
+    source.write_text(source.read_text().replace(line, edited))
+    after = run(CALL, tmp_path / "cache", **environment)
+    assert after != RIGHT
+    assert run(CALL, tmp_path / "cache", **environment) == after
 
 
-@pytest.mark.parametrize("damage", ["truncated", "unreadable", "other"])
+@pytest.mark.parametrize("damage", ["truncated", "empty", "nonsense", "changed", "a folder"])
 def test_damaged_code_is_compiled_again(tmp_path: Path, damage: str) -> None:
-    run_python(CALL, NUMBA_CACHE_DIR=str(tmp_path))
+    run(CALL, tmp_path)
     for path in files(tmp_path):
-        if damage == "other":
+        code = bytearray(path.read_bytes())
+        if damage == "a folder":
             path.unlink()
             path.mkdir()
+        elif damage == "changed":
+            code[500::1000] = bytes(byte ^ 0x55 for byte in code[500::1000])
+            path.write_bytes(code)
         else:
-            path.write_bytes(path.read_bytes()[:1000] if damage == "truncated" else b"\x80nonsense")
-    assert run_python(CALL, NUMBA_CACHE_DIR=str(tmp_path)) == RIGHT
+            path.write_bytes({"truncated": bytes(code[:-1000]), "empty": b"", "nonsense": b"\x80nonsense"}[damage])
+    assert run(CALL + STATISTICS, tmp_path) == RIGHT + "0 1\n"
+    assert run(CALL + STATISTICS, tmp_path) == RIGHT + ("0 1\n" if damage == "a folder" else "1 0\n")
 
 
 def test_a_folder_that_cannot_be_made_costs_only_time(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
-    assert run_python(CALL, NUMBA_CACHE_DIR=str(tmp_path / "file")) == RIGHT
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o500)
+    # No user can make a folder below a file, nor the administrator one in /proc.
+    for folder in (tmp_path / "file" / "below", tmp_path / "file", locked, Path("/proc/npconv")):
+        assert run(CALL, folder) == RIGHT
+
+
+def test_a_folder_that_is_gone_costs_only_time(tmp_path: Path) -> None:
+    gone = "import shutil; from npconv.kernels.compile import cache_folder; shutil.rmtree(cache_folder())\n"
+    assert run(gone + CALL, tmp_path) == RIGHT
+    assert files(tmp_path) == {}
+
+
+def test_two_processes_may_write_at_once(tmp_path: Path) -> None:
+    code = CALL.replace("print(", "y = (") + "print(y)" + STATISTICS
+    for _ in range(2):
+        both = [start_python(code, NUMBA_CACHE_DIR=str(tmp_path), **COMPILED) for _ in range(2)]
+        assert [printed(process).startswith(RIGHT) for process in both] == [True, True]
+    assert [path for path in tmp_path.rglob("*") if path.suffix == ".tmp"] == []
+    assert run(CALL + STATISTICS, tmp_path) == RIGHT + "1 0\n"
+
+
+def test_code_of_users_and_of_kernels_is_kept_apart(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        "import numba\n\n@numba.njit(cache=True)\ndef twice(x):\n    return 2 * x\n\nprint(twice(21))\n"
+    )
+    own = CALL + f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import own\n"
+    assert run(own, tmp_path / "cache") == RIGHT + "42\n"
+    (ours,) = (tmp_path / "cache").glob("npconv-*")
+    assert {path.name.rsplit("-", 1)[0] for path in ours.iterdir()} == {
+        "npconv.kernels.shuffle.shuffle",
+        "npconv.kernels.tile.copy",
+    }
+    assert [path for path in (tmp_path / "cache").rglob("*own.twice*") if ours not in path.parents] != []
+    assert list(ours.parent.rglob("*npconv.kernels*")) == list(ours.glob("*npconv.kernels*"))
 
 
 def test_folders_long_unused_are_removed_and_others_kept(tmp_path: Path) -> None:
-    old, recent, foreign = (tmp_path / name for name in ("npconv-old", "npconv-recent", "other"))
-    for folder in (old, recent, foreign):
-        folder.mkdir()
-        (folder / "code.nbc").write_text("")
-    past = time.time() - (compiler.UNUSED_DAYS + 1) * 86400
-    for folder in (old, foreign):
-        os.utime(folder, (past, past))
+    ages = {"npconv-old": 31, "npconv-recent": 29, "other": 31}
+    for name, days in ages.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "code.nbc").write_text("")
+        past = time.time() - days * 86400
+        os.utime(tmp_path / name, (past, past))
+    assert compiler.UNUSED_DAYS == 30
     code = "from npconv.kernels.compile import cache_folder; print(cache_folder().name)"
-    name = run_python(code, NUMBA_CACHE_DIR=str(tmp_path)).strip()
+    name = run(code, tmp_path).strip()
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "npconv-recent", "other"])
+    # A folder that is used is not old, whenever it was made.
+    past = time.time() - 31 * 86400
+    os.utime(tmp_path / name, (past, past))
+    run(code, tmp_path)
+    assert time.time() - (tmp_path / name).stat().st_mtime < 86400
 
 
 def test_a_kernel_forgets_its_files_when_flushed(tmp_path: Path) -> None:
-    flush = CALL + "from npconv.kernels.direct import direct; direct._cache.flush(); print(direct._cache.cache_path)"
-    folder = Path(run_python(flush, NUMBA_CACHE_DIR=str(tmp_path)).splitlines()[1])
-    names = [path.name for path in files(folder)]
-    assert names
-    assert not [name for name in names if name.startswith("npconv.kernels.direct.direct-")]
+    flush = CALL + "shuffle._cache.flush(); print(shuffle._cache.cache_path)"
+    flush = flush.replace("import npconv as nc", "import npconv as nc\nfrom npconv.kernels.shuffle import shuffle")
+    folder = Path(run(flush, tmp_path).splitlines()[1])
+    assert [path.name.rsplit("-", 1)[0] for path in files(folder)] == ["npconv.kernels.tile.copy"]
 
 
-def test_nothing_is_compiled_and_numba_not_imported_by_the_import() -> None:
-    assert run_python("import sys, npconv; print('numba' in sys.modules, 'llvmlite' in sys.modules)") == "False False\n"
+def test_reading_can_be_switched_off_and_on(tmp_path: Path) -> None:
+    run(CALL, tmp_path)
+    switched = "from npconv.kernels.shuffle import shuffle\nshuffle._cache.disable()\n"
+    assert run(switched + CALL + STATISTICS, tmp_path) == RIGHT + "0 1\n"
+    switched += "shuffle._cache.enable()\n"
+    assert run(switched + CALL + STATISTICS, tmp_path) == RIGHT + "1 0\n"

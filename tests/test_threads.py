@@ -1,32 +1,32 @@
 """Many threads, forked and spawned children, a pool that cannot start: right answers and no abort."""
 
+import threading
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 import npconv as nc
 from npconv import threads
-from processes import run_python
+from processes import COMPILED, run_python
 
-pytestmark = pytest.mark.kernels
-
+# Small layers that two threads share all the same, in a tile that other tests compile as well.
 LAYER = """
-import multiprocessing, os, threading
+import os, threading
 import numpy as np
 import npconv as nc
+from npconv.geometry import conv2d_geometry
+from npconv.plan import Conv2dPlan
+
+def plan(num_threads):
+    return Conv2dPlan(geometry, weight, None, (x.dtype, x.dtype), "direct", num_threads, tile=(3, 2), bands=8)
 
 draw = np.random.default_rng(0)
-x = draw.standard_normal((1, 16, 24, 24), np.float32)
-weight = draw.standard_normal((16, 16, 3, 3), np.float32)
-alone = nc.plan_conv2d(x.shape, weight, padding=1, num_threads=1)(x)
-from npconv.plan import Conv2dPlan
-from npconv.geometry import conv2d_geometry
-f32 = np.dtype(np.float32)
+x = draw.standard_normal((1, 8, 24, 24), np.float32)
+weight = draw.standard_normal((8, 8, 3, 3), np.float32)
 geometry = conv2d_geometry(x.shape, weight.shape, padding=1)
-together = Conv2dPlan(geometry, weight, None, (f32, f32), "direct", 2, bands=8)
+alone, together = plan(1)(x), plan(2)
 assert together.num_threads == 2
 
 def right(y):
@@ -35,57 +35,76 @@ def right(y):
 
 EIGHT_THREADS = """
 wrong = []
+
 def work():
     for call in range(200):
         if not right(together(x) if call % 2 else nc.conv2d(x, weight, padding=1)):
             wrong.append(call)
+
 workers = [threading.Thread(target=work) for _ in range(8)]
-for worker in workers: worker.start()
-for worker in workers: worker.join()
+for worker in workers:
+    worker.start()
+for worker in workers:
+    worker.join()
 print(len(wrong), "wrong")
 """
 
 FORKED = """
 import warnings
+
 warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of what is under test: a fork while threads exist
 assert right(together(x))
 child = os.fork()
 if child == 0:
-    os._exit(0 if right(together(x)) and right(nc.conv2d(x, weight, padding=1)) else 1)
-print(os.waitpid(child, 0)[1])
+    answers = [right(together(x)) for _ in range(20)] + [right(nc.conv2d(x, weight, padding=1))]
+    os._exit(0 if all(answers) and threads_of_pool() else 1)
+print(os.waitpid(child, 0)[1], right(together(x)))
+"""
+
+THREADS_OF_POOL = """
+def threads_of_pool():
+    return any(thread.name.startswith("npconv") for thread in threading.enumerate())
 """
 
 LAST_CALL = """
 import atexit
+
 together(x)
 atexit.register(lambda: print("right" if right(together(x)) else "wrong"))
 """
 
-
-@pytest.mark.parametrize("layer", ["omp", "workqueue"])
-def test_eight_python_threads_are_right_on_every_threading_layer(layer: str) -> None:
-    assert run_python(LAYER + EIGHT_THREADS, NUMBA_THREADING_LAYER=layer) == "0 wrong\n"
-
-
-def test_a_forked_child_convolves_after_its_parent_did_in_parallel() -> None:
-    assert run_python(LAYER + FORKED) == "0\n"
-
-
-def test_spawned_children_convolve() -> None:
-    code = """
-import multiprocessing, sys
+SPAWNED = """
+import multiprocessing
 import numpy as np
 import npconv as nc
+
 if __name__ == "__main__":
     x, weight = np.arange(9.0).reshape(1, 1, 3, 3), np.ones((1, 1, 2, 2))
+    nc.conv2d(x, weight)
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         print([y.ravel().tolist() for y in pool.starmap(nc.conv2d, [(x, weight), (x + 1, weight)])])
 """
-    assert run_python(code) == "[[8.0, 12.0, 20.0, 24.0], [12.0, 16.0, 24.0, 28.0]]\n"
 
 
+@pytest.mark.kernels
+@pytest.mark.parametrize("layer", ["omp", "workqueue"])
+def test_eight_python_threads_are_right_on_every_threading_layer(layer: str) -> None:
+    assert run_python(LAYER + EIGHT_THREADS, NUMBA_THREADING_LAYER=layer, **COMPILED) == "0 wrong\n"
+
+
+@pytest.mark.kernels
+def test_a_forked_child_convolves_in_parallel_after_its_parent_did() -> None:
+    assert run_python(LAYER + THREADS_OF_POOL + FORKED, **COMPILED) == "0 True\n"
+
+
+@pytest.mark.kernels
+def test_spawned_children_convolve() -> None:
+    assert run_python(SPAWNED) == "[[8.0, 12.0, 20.0, 24.0], [12.0, 16.0, 24.0, 28.0]]\n"
+
+
+@pytest.mark.kernels
 def test_a_call_while_the_interpreter_shuts_down_is_done_alone() -> None:
-    assert run_python(LAYER + LAST_CALL) == "right\n"
+    assert run_python(LAYER + LAST_CALL, **COMPILED) == "right\n"
 
 
 def test_work_is_shared_and_every_thread_that_began_is_waited_for() -> None:
@@ -93,6 +112,7 @@ def test_work_is_shared_and_every_thread_that_began_is_waited_for() -> None:
     threads.share(seen.append, 3)
     assert 0 in seen
     assert len(seen) == len(set(seen))
+    assert set(seen) <= {0, 1, 2}
 
 
 def test_a_helper_that_has_not_begun_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,19 +129,35 @@ def test_a_helper_that_has_not_begun_is_not_waited_for(monkeypatch: pytest.Monke
 
 
 def test_a_helper_that_fails_is_heard() -> None:
-    class Busy:
-        def __init__(self) -> None:
-            self.began = False
+    began = threading.Event()
 
-        def __call__(self, thread: int) -> None:
-            if thread:
-                self.began = True
-                raise ArithmeticError("in a helper")
-            while not self.began:
-                pass
+    def task(thread: int) -> None:
+        if thread:
+            began.set()
+            raise ArithmeticError("in a helper")
+        began.wait(60)
 
     with pytest.raises(ArithmeticError, match="in a helper"):
-        threads.share(Busy(), 2)
+        threads.share(task, 2)
+
+
+def test_nothing_is_still_at_work_when_a_thread_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for failing in range(3):
+        all_began, ended = threading.Barrier(3), []
+
+        def task(thread: int, failing: int = failing, all_began: threading.Barrier = all_began) -> None:
+            all_began.wait(60)
+            if thread == failing:
+                raise ArithmeticError(f"in thread {thread}")
+            # Longer than the failure takes to be heard.
+            threading.Event().wait(0.2)
+            ended.append(thread)
+
+        with ThreadPoolExecutor(2) as pool:
+            monkeypatch.setattr(threads, "_helpers", lambda pool=pool: pool)
+            with pytest.raises(ArithmeticError, match=f"in thread {failing}"):
+                threads.share(task, 3)
+            assert sorted(ended) == [thread for thread in range(3) if thread != failing]
 
 
 def test_where_no_thread_can_be_started_the_caller_works_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,16 +170,32 @@ def test_where_no_thread_can_be_started_the_caller_works_alone(monkeypatch: pyte
     assert seen == [0]
 
 
+def test_the_pool_is_made_once_and_dropped_in_a_forked_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "_pool", None)
+    # Held at the moment of the fork by a thread that the child does not have.
+    monkeypatch.setattr(threads, "_lock", threading.Lock())
+    pool = threads._helpers()
+    assert threads._helpers() is pool
+    threads._lock.acquire()
+    threads._forget_pool()
+    new = threads._helpers()
+    assert new is not pool
+    for each in (pool, new):
+        each.shutdown()
+
+
 def test_the_number_of_threads_is_an_integer_from_one_up() -> None:
     before = nc.get_num_threads()
-    fraction: Any = 2.0
     try:
         nc.set_num_threads(np.int64(3))
         assert nc.get_num_threads() == 3
-        with pytest.raises(ValueError, match="set_num_threads: n is 0, but must be at least 1"):
-            nc.set_num_threads(0)
-        with pytest.raises(TypeError, match="set_num_threads: n"):
-            nc.set_num_threads(fraction)
+        assert type(nc.get_num_threads()) is int
+        for wrong in (0, -1):
+            with pytest.raises(ValueError, match=f"set_num_threads: n is {wrong}, but must be at least 1"):
+                nc.set_num_threads(wrong)
+        for mistyped in (2.0, "2", None):
+            with pytest.raises(TypeError, match="set_num_threads: n"):
+                nc.set_num_threads(mistyped)
         assert nc.get_num_threads() == 3
     finally:
         nc.set_num_threads(before)

@@ -74,9 +74,10 @@ def share(task: Callable[[int], None], num_threads: int) -> None:
     try:
         task(0)
     finally:
-        for helper in helpers:
-            if not helper.cancel():
-                helper.result()
+        # All of them, also where one has failed: none may still write when the caller goes on.
+        failures = [helper.exception() for helper in helpers if not helper.cancel()]
+        for failure in filter(None, failures):
+            raise failure
 
 
 def _helpers() -> ThreadPoolExecutor:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -141,23 +142,24 @@ def test_a_helper_that_fails_is_heard() -> None:
         threads.share(task, 2)
 
 
-def test_nothing_is_still_at_work_when_a_thread_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    for failing in range(3):
-        all_began, ended = threading.Barrier(3), []
+@pytest.mark.parametrize("failing", range(3))
+def test_nothing_is_still_at_work_when_a_thread_has_failed(failing: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    all_began, ended = threading.Barrier(3), []
 
-        def task(thread: int, failing: int = failing, all_began: threading.Barrier = all_began) -> None:
-            all_began.wait(60)
-            if thread == failing:
-                raise ArithmeticError(f"in thread {thread}")
-            # Longer than the failure takes to be heard.
-            threading.Event().wait(0.2)
-            ended.append(thread)
+    def task(thread: int) -> None:
+        all_began.wait(60)
+        if thread == failing:
+            raise ArithmeticError(f"in thread {thread}")
+        if thread > 0:
+            # Longer than it takes to hear of the failure.
+            threading.Event().wait(0.3)
+        ended.append(thread)
 
-        with ThreadPoolExecutor(2) as pool:
-            monkeypatch.setattr(threads, "_helpers", lambda pool=pool: pool)
-            with pytest.raises(ArithmeticError, match=f"in thread {failing}"):
-                threads.share(task, 3)
-            assert sorted(ended) == [thread for thread in range(3) if thread != failing]
+    with ThreadPoolExecutor(2) as pool:
+        monkeypatch.setattr(threads, "_helpers", lambda: pool)
+        with pytest.raises(ArithmeticError, match=f"in thread {failing}"):
+            threads.share(task, 3)
+        assert sorted(ended) == [thread for thread in range(3) if thread != failing]
 
 
 def test_where_no_thread_can_be_started_the_caller_works_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,6 +195,7 @@ def test_the_number_of_threads_is_an_integer_from_one_up() -> None:
         for wrong in (0, -1):
             with pytest.raises(ValueError, match=f"set_num_threads: n is {wrong}, but must be at least 1"):
                 nc.set_num_threads(wrong)
+        mistyped: Any
         for mistyped in (2.0, "2", None):
             with pytest.raises(TypeError, match="set_num_threads: n"):
                 nc.set_num_threads(mistyped)

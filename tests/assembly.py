@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 FUSED = re.compile(r"\s+vfn?madd\w*p[sd]\s")
 PRODUCT = re.compile(r"\s+v?mulp[sd]\s")
+INTEGER_PRODUCT = re.compile(r"\s+v?p(mullq|muludq)\s")
 VECTOR = re.compile(r"%([xyz])mm\d+")
 LABEL = re.compile(r"(\.LBB\d+_\d+):")
 JUMP = re.compile(r"\s+j\w+\s+(\.LBB\d+_\d+)")
@@ -36,7 +37,7 @@ class Assembly:
     Attributes
     ----------
     loops : list of Loop
-        Innermost loops that multiply vectors.
+        Innermost loops that multiply vectors of floats.
     products : int
         Vector products outside them that nothing is added to.
     spills : int
@@ -56,7 +57,7 @@ class Assembly:
         loops: list[Loop] = []
         products, spills = 0, 0
         for lines in functions(text):
-            if not any(FUSED.match(line) or PRODUCT.match(line) for line in lines):
+            if not any(pattern.match(line) for pattern in (FUSED, PRODUCT, INTEGER_PRODUCT) for line in lines):
                 continue
             every = list(backward_jumps(lines))
             inner = [(a, b) for a, b in every if not any(a <= c and d <= b for c, d in every if (a, b) != (c, d))]

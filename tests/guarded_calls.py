@@ -55,7 +55,7 @@ def convolve(geometry: Geometry, method: str, draw: random.Random, *, at_end: bo
     bias = rng.integers(-3, 4, geometry.O).astype(dtype) if draw.random() < 0.5 else None
     tile = DENSE_TILE
     if method == "depthwise":
-        several = geometry.KH == 3 and geometry.group_filters == 1 and geometry.C % 2 == 0
+        several = (geometry.KH, geometry.stride, geometry.group_filters, geometry.C % 2) == (3, (1, 1), 1, 0)
         tile = draw.choice(PLANES_TILES) if several else PLANES_TILES[0]
     plan = Conv2dPlan(geometry, weight, bias, (dtype, dtype), method, 1, tile=tile, bands=draw.choice([1, 3]))
     layout = plan.layout
@@ -74,8 +74,8 @@ def convolve(geometry: Geometry, method: str, draw: random.Random, *, at_end: bo
 def move(geometry: Geometry, *, at_end: bool) -> None:
     """Unfold, fold and shuffle with every array guarded, and compare with what they do elsewhere."""
     x = np.random.default_rng(0).integers(-3, 4, geometry.x_shape).astype(np.float32)
-    size, options = (geometry.KH, geometry.KW), {"padding": geometry.padding}
-    options |= {"stride": geometry.stride, "dilation": geometry.dilation}
+    size = (geometry.KH, geometry.KW)
+    options: dict[str, Any] = {"padding": geometry.padding, "stride": geometry.stride, "dilation": geometry.dilation}
     calls: list[Any] = [
         partial(nc.im2col, x, size, **options),
         partial(nc.col2im, nc.im2col(x, size, **options), x.shape, size, **options),

@@ -84,7 +84,12 @@ def test_damaged_code_is_compiled_again(tmp_path: Path) -> None:
             code = bytearray(path.read_bytes())
             code[500::1000] = bytes(byte ^ 0x55 for byte in code[500::1000])
             # A pickle of something else is whole, and no code.
-            damaged = {"truncated": code[: len(code) // 2], "empty": b"", "nonsense": b"\x80\x04N.", "changed": code}
+            damaged: dict[str, bytes] = {
+                "truncated": bytes(code[: len(code) // 2]),
+                "empty": b"",
+                "nonsense": b"\x80\x04N.",
+                "changed": bytes(code),
+            }
             path.write_bytes(damaged[damage])
         assert run(CALL + STATISTICS, tmp_path) == RIGHT + "0 1\n", damage
     # What was compiled has taken the place of what was damaged.

@@ -172,6 +172,31 @@ def test_where_no_thread_can_be_started_the_caller_works_alone(monkeypatch: pyte
     assert seen == [0]
 
 
+def test_work_that_no_thread_could_begin_is_not_begun_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    first: list[int] = []
+    second: list[int] = []
+    begun = threading.Event()
+
+    def task(thread: int) -> None:
+        second.append(thread)
+        if thread:
+            begun.set()
+        else:
+            begun.wait(60)
+
+    def none_left(thread: threading.Thread) -> None:
+        raise RuntimeError(f"can't start new thread {thread.name}")
+
+    monkeypatch.setattr(threads, "_pool", None)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", none_left)
+        threads.share(first.append, 2)
+    # The pool has kept the first call's work; its arrays may have gone back to the caller long since.
+    threads.share(task, 2)
+    threads._helpers().shutdown()
+    assert (first, sorted(second)) == ([0], [0, 1])
+
+
 def test_the_pool_is_made_once_and_dropped_in_a_forked_child(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "_pool", None)
     # Held at the moment of the fork by a thread that the child does not have.

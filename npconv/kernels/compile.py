@@ -24,6 +24,8 @@ from npconv.kernels import lowering
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 UNUSED_DAYS = 30
+# Stored code begins with its hash: a file that a disk has damaged is compiled again, not run.
+DIGEST_BYTES = 32
 
 
 def fingerprint() -> str:
@@ -77,8 +79,10 @@ class KernelCache(_Cache):
         target_context.refresh()
         with contextlib.suppress(Exception):
             if self._reads:
-                stored = pickle.loads(self._file(sig, target_context.codegen()).read_bytes())
-                return compiler.CompileResult._rebuild(target_context, *stored)
+                stored = self._file(sig, target_context.codegen()).read_bytes()
+                digest, code = stored[:DIGEST_BYTES], stored[DIGEST_BYTES:]
+                if hashlib.sha256(code).digest() == digest:
+                    return compiler.CompileResult._rebuild(target_context, *pickle.loads(code))
         return None
 
     def save_overload(self, sig, data):
@@ -86,7 +90,8 @@ class KernelCache(_Cache):
         with contextlib.suppress(OSError):
             file = self._file(sig, data.codegen)
             temporary = file.with_suffix(f".{os.getpid()}.tmp")
-            temporary.write_bytes(serialize.dumps(data._reduce()))
+            code = serialize.dumps(data._reduce())
+            temporary.write_bytes(hashlib.sha256(code).digest() + code)
             temporary.replace(file)
 
     def enable(self):

@@ -1,6 +1,6 @@
 """Sizes, padding of every form, and integers of every kind."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import FrozenInstanceError
 from functools import partial
 from typing import Any
@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npconv.arguments import flag
+from npconv.counts import count_conv2d
 from npconv.geometry import (
     Geometry,
     conv2d_geometry,
@@ -100,6 +101,22 @@ def test_the_output_shape_takes_every_option() -> None:
     assert conv2d_output_shape((2, 6, 11, 13), [10, 6, 3, 5]) == (2, 10, 9, 9)
     options: dict[str, Any] = {"stride": (3, 2), "padding": ((1, 0), (2, 3)), "dilation": (2, 1), "groups": 2}
     assert conv2d_output_shape([2, 6, 11, 13], (10, 3, 3, 5), **options) == (2, 10, 3, 7)
+
+
+def test_shapes_have_names_and_options_have_nothing_else() -> None:
+    calls: list[Callable[..., object]] = [conv2d_output_shape, conv2d_geometry, count_conv2d]
+    for call in calls:
+        assert call(x_shape=X, weight_shape=WEIGHT, stride=1) == call(X, WEIGHT)
+        with pytest.raises(TypeError, match="positional"):
+            call(X, WEIGHT, 1)
+    unnamed: Callable[..., object] = windows_geometry
+    assert unnamed(x_shape=X, kernel_size=3, stride=1) == unnamed(X, 3)
+    with pytest.raises(TypeError, match="positional"):
+        unnamed(X, 3, 1)
+
+
+def test_a_group_may_be_deep() -> None:
+    assert conv2d_output_shape((1, 6000, 5, 6), (4000, 3000, 3, 3), groups=2) == (1, 4000, 3, 4)
 
 
 def test_the_batch_may_be_empty() -> None:

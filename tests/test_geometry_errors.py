@@ -467,6 +467,15 @@ ERRORS: list[tuple[Callable[[], object], type[Exception], str, str]] = [
         "x (1, 12, 12, 6), weight (8, 3, 3, 3), groups=2",
     ),
     (
+        partial(geometry, (1, 7, 7, 3000), (8, 3000, 3, 3)),
+        ValueError,
+        (
+            "conv2d: weight has 3000 channels per group, but x has 7 channels in 1 group = 7 per group. Did you"
+            " mean x.transpose(0, 3, 1, 2), as x is (N, C, H, W)?"
+        ),
+        "x (1, 7, 7, 3000), weight (8, 3000, 3, 3)",
+    ),
+    (
         partial(geometry, (1, 6, 9, 9), (8, 3, 3, 3), groups=4),
         ValueError,
         "conv2d: x has 6 channels, which cannot be split evenly into 4 groups. Did you mean groups=2?",

@@ -1,6 +1,6 @@
-"""Hypothesis profiles: a deterministic one for every run, and a long one that explores.
+"""Hypothesis profiles: the same geometries in every run, or as many new ones as you can wait for.
 
-``pytest --hypothesis-profile=long`` or ``NPCONV_EXAMPLES=20000 pytest`` draw as many geometries as you can wait for.
+``NPCONV_EXAMPLES=20000 pytest`` draws so many, always the same; ``pytest --hypothesis-profile=long`` draws others each time.
 """
 
 import os
@@ -13,6 +13,8 @@ pytest.register_assert_rewrite("bounds")
 EXAMPLES = os.environ.get("NPCONV_EXAMPLES")
 
 # No deadline: the first call of a kernel compiles it.
-settings.register_profile("default", max_examples=500, derandomize=True, deadline=None, print_blob=True)
+settings.register_profile(
+    "default", max_examples=int(EXAMPLES or 500), derandomize=True, deadline=None, print_blob=True
+)
 settings.register_profile("long", max_examples=int(EXAMPLES or 20_000), deadline=None, print_blob=True)
-settings.load_profile("long" if EXAMPLES else "default")
+settings.load_profile("default")

@@ -67,18 +67,17 @@ Operands = tuple[Array, Array, Array | None]
 
 
 def dense_tiles() -> list[tuple[int, int]]:
-    """Return every tile, or the smallest, the widest and the largest beside the usual one."""
+    """Return every tile, or the largest; without the JIT the smallest, which is the quickest."""
     tiles = list(target().tiles())
     if EVERY_TILE:
         return tiles
-    some = [tiles[0], max(tiles, key=lambda tile: tile[::-1]), max(tiles, key=lambda tile: tile[0] * tile[1])]
-    return some if JIT else some[:1]
+    return [max(tiles, key=lambda tile: tile[0] * tile[1]) if JIT else tiles[0]]
 
 
 def planes_tiles(rows: int) -> list[tuple[int, int]]:
-    """Return every (planes, vectors) that fit with so many rows, or two beside the usual one."""
+    """Return every (planes, vectors) that fit with so many rows, or one beside the usual one."""
     every = [(p, v) for p in (1, 2, 4) for v in range(1, 9) if target().fits(rows, p * v)]
-    return every if EVERY_TILE else [(2, 1), (1, 2)]
+    return every if EVERY_TILE else [(2, 1)]
 
 
 def plan_of(
@@ -129,7 +128,7 @@ def test_every_kernel_is_right_and_counts_what_its_plan_predicts(name: str) -> N
             assert counts == plan.counts, method
 
 
-@pytest.mark.parametrize("name", ["padded", "depthwise", "depthwise, strides 3 and 2, multiplier 2"])
+@pytest.mark.parametrize("name", ["padded", "depthwise"])
 def test_every_kernel_is_right_in_the_other_types(name: str) -> None:
     case = EVERY_CASE[name]
     x, weight, bias = full_range(case, "int64", seed=2)
@@ -283,11 +282,11 @@ def test_windows_unfold_and_fold(name: str) -> None:
 def digests() -> dict[str, str]:
     """Return a hash of the result of every method on tiny convolutions: what must not depend on the JIT."""
     found = {}
-    names = [name for name, case in EVERY_CASE.items() if case.products < 3_000]
+    names = [name for name, case in EVERY_CASE.items() if case.products < 3_000 or name in {"padded", "depthwise"}]
     for name in names:
         case = EVERY_CASE[name]
         kinds = {"dense": dense(case), "specials": special(case, 3, False)}
-        if name in {"padded", "depthwise", "depthwise, strides 3 and 2, multiplier 2"}:
+        if name in {"padded", "depthwise"}:
             kinds |= {"float64": dense(case, "float64"), "int64": full_range(case, "int64", seed=5)}
         for kind, operands in kinds.items():
             for method in ("naive", *METHODS[name]) if kind in {"dense", "specials"} else METHODS[name]:

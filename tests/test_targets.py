@@ -265,8 +265,7 @@ def multiply_adds(dtype: str) -> dict[str, Any]:
     return asdict(assembly) | {"rows": rows, "vectors": vectors, "lanes": tile.lanes, "K": K, "tallies": tallies}
 
 
-@pytest.mark.kernels
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.kernels), "float64"])
 def test_the_machine_code_multiplies_and_adds_as_often_as_the_tally_says(dtype: str) -> None:
     found = in_a_process_of_its_own(f"multiply_adds({dtype!r})")
     (loop,) = (Loop(**loop) for loop in found["loops"])

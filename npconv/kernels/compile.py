@@ -120,8 +120,8 @@ def kernel(function: Function) -> Function:
 def inlined(function: Function) -> Function:
     """Compile a function as `kernel` does, to become part of its callers: registers that it is given stay registers.
 
-    Left to itself LLVM inlines by size. A tile that was called cost a layer of 48 taps 7 % more than one that was inlined
-    (``python -m bench counting`` would notice: without its counters the tile is small enough).
+    For small helpers alone. Inlining the dense tile itself made an 8x3 tile a third slower (``python -m bench layers``, the dense rows):
+    inside a large function LLVM no longer keeps all of it in registers.
     """
     return compiled(function, forceinline=True)
 

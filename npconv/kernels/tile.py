@@ -1,6 +1,6 @@
 """One register tile of outputs: sum its products, keep what belongs to the image. The innermost loop of every dense method is here."""
 
-from npconv.kernels.compile import inlined, kernel
+from npconv.kernels.compile import kernel
 from npconv.kernels.registers import (
     accumulators,
     fma,
@@ -21,7 +21,7 @@ from npconv.kernels.registers import (
 MUL, ADD, IDLE_MUL, IDLE_ADD, ZEROS, MOVED = range(6)
 
 
-@inlined
+@kernel
 def multiply_tile(tile, w, w0, x, x0, offsets, first, last, bias, b0, y, y0, pitch, tally):
     """y[y0 + m*pitch + q] = sum over taps k of w[w0 + k*rows + m] * x[x0 + offsets[k] + q], taps `first` to `last` - 1 in order.
 

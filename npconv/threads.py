@@ -67,10 +67,23 @@ def set_num_threads(n: SupportsIndex) -> None:
 def share(task: Callable[[int], None], num_threads: int) -> None:
     """Run ``task(0)`` here and ``task(1)``, ``task(2)``, ... in helpers; return when all that began have ended."""
     helpers: list[Future[None]] = []
-    # Where no thread can be started, as while the interpreter shuts down, the work is done here alone.
+
+    def begin(i: int) -> None:
+        helper = helpers[i - 1]
+        if helper.set_running_or_notify_cancel():
+            try:
+                task(i)
+            except BaseException as failure:
+                helper.set_exception(failure)
+            else:
+                helper.set_result(None)
+
+    # Where no thread can be started, as while the interpreter shuts down, the work is done here alone. The pool may keep such
+    # work for later, so what says whether it may still begin is ours.
     with contextlib.suppress(RuntimeError):
         for i in range(1, num_threads):
-            helpers += [_helpers().submit(task, i)]
+            helpers.append(Future())
+            _helpers().submit(begin, i)
     try:
         task(0)
     finally:

@@ -1,6 +1,7 @@
 """Named cases, the data they run on, and the methods that serve them."""
 
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 from typing import Any, TypedDict
 
@@ -8,12 +9,12 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from npconv.geometry import Geometry, conv2d_geometry
+from npconv.layouts import NotServedError, lay_out
 
 Array = NDArray[Any]
 
 METHODS = ("naive", "im2col", "direct", "depthwise", "auto")
 FUSED = ("im2col", "direct", "depthwise", "auto")  # one fused chain of additions per output: the same bits
-DEPTHWISE_ROWS = {"floats": 14, "integers": 6}
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32")
 
 
@@ -53,15 +54,21 @@ class Case:
         return self.geometry.P * self.geometry.K
 
     def methods(self, dtype: DTypeLike = "float32", candidates: tuple[str, ...] = METHODS) -> tuple[str, ...]:
-        """Those of the candidates that have to serve this case.
-
-        Depthwise takes one channel per group, every column or every second, and as many kernel rows as the smallest
-        register file holds: integers on a CPU without vector instructions for them need two registers each.
+        """Those of the candidates that serve this case: depthwise takes one channel per group, and no more kernel rows
+        than the CPU has registers for.
         """
-        g = self.geometry
-        rows = DEPTHWISE_ROWS["integers" if np.issubdtype(dtype, np.integer) else "floats"]
-        depthwise = g.group_channels == 1 and g.stride[1] <= 2 and g.KH <= rows
-        return tuple(method for method in candidates if method != "depthwise" or depthwise)
+        return tuple(method for method in candidates if method != "depthwise" or depthwise_serves(self, np.dtype(dtype)))
+
+
+@cache
+def depthwise_serves(case: Case, dtype: np.dtype[Any]) -> bool:
+    """Ask the engine; what it must not refuse is a test of its own."""
+    accumulator = np.dtype("int64" if dtype.kind in "iu" else "float32" if dtype == np.float16 else dtype)
+    try:
+        lay_out(case.geometry, accumulator, "depthwise")
+    except NotServedError:
+        return False
+    return True
 
 
 CASES = {

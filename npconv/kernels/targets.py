@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from llvmlite import binding
 from numba.core import config
+from numba.core.codegen import get_host_cpu_features
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +31,14 @@ class Target:
         """Return how many elements of `itemsize` bytes one vector register holds."""
         return self.vector_bytes // itemsize
 
-    def fits(self, rows: int, vectors: int, *, integer: bool = False, inputs: int = 1) -> bool:
-        """Return whether a tile stays in registers: its sums, `inputs` rows of the image and one broadcast weight.
+    def fits(self, rows: int, vectors: int, *, integer: bool = False, inputs: int = 1, others: int = 0) -> bool:
+        """Return whether a tile stays in registers: its sums, `inputs` rows of the image, a weight, and without FMA a product.
 
-        One register too many and LLVM keeps sums in memory, at less than half the speed. Integer products need
-        registers of their own on CPUs without a 64-bit vector multiplication.
+        `others` are registers that the kernel needs besides. One register too many and LLVM keeps sums in memory, at less
+        than half the speed. Integer products need registers of their own on CPUs without a 64-bit vector multiplication.
         """
         available = self.registers // 2 if integer else self.registers
-        return (rows + inputs) * vectors + 1 <= available
+        return (rows + inputs) * vectors + (1 if self.fma else 2) + others <= available
 
     def tiles(self, *, integer: bool = False) -> Iterator[tuple[int, int]]:
         """Yield the (rows, vectors) that a plan may choose for the dense kernels."""
@@ -75,9 +76,7 @@ def target_of(architecture: str, features: frozenset[str]) -> Target:
 
 @functools.cache
 def target() -> Target:
-    """Return the target of this process, honouring `NUMBA_CPU_NAME` and `NUMBA_CPU_FEATURES` as Numba does."""
-    if config.CPU_FEATURES is not None:
-        features = frozenset(word[1:] for word in config.CPU_FEATURES.split(",") if word.startswith("+"))
-    else:
-        features = frozenset(name for name, present in binding.get_host_cpu_features().items() if present)
+    """Return the target of this process, with the features that Numba would compile for."""
+    words = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
+    features = frozenset(word[1:] for word in words.split(",") if word.startswith("+"))
     return target_of(binding.get_default_triple(), features)

@@ -32,8 +32,10 @@ def depthwise_layout(
     rows, lanes, integer = -(-g.KH // phases), target().lanes(dtype.itemsize), dtype.kind == "i"
 
     def fits(vectors: int) -> bool:
-        # Two rows of inputs: LLVM reads the next while it multiplies the last.
-        return target().fits(rows, vectors, integer=integer, inputs=2)
+        # Two rows of inputs: LLVM reads the next while it multiplies the last. Where masks are no registers of their own, a set of
+        # lanes takes a vector register, and a gather's addresses and masks take several.
+        others = 0 if target().vector_bytes == 64 else 3 if sw == 1 else 6
+        return target().fits(rows, vectors, integer=integer, inputs=2, others=others)
 
     most = max((v for v in range(1, 9) if fits(v)), default=0)
     if most == 0:

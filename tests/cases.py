@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from npconv.geometry import Geometry, conv2d_geometry
-from npconv.layouts import NotServedError, lay_out
 
 Array = NDArray[Any]
 
@@ -57,12 +56,16 @@ class Case:
         """Those of the candidates that serve this case: depthwise takes one channel per group, and no more kernel rows
         than the CPU has registers for.
         """
-        return tuple(method for method in candidates if method != "depthwise" or depthwise_serves(self, np.dtype(dtype)))
+        return tuple(
+            method for method in candidates if method != "depthwise" or depthwise_serves(self, np.dtype(dtype))
+        )
 
 
 @cache
 def depthwise_serves(case: Case, dtype: np.dtype[Any]) -> bool:
     """Ask the engine; what it must not refuse is a test of its own."""
+    from npconv.layouts import NotServedError, lay_out
+
     accumulator = np.dtype("int64" if dtype.kind in "iu" else "float32" if dtype == np.float16 else dtype)
     try:
         lay_out(case.geometry, accumulator, "depthwise")

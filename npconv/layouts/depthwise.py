@@ -34,7 +34,7 @@ def depthwise_layout(
     def fits(vectors: int) -> bool:
         # Two rows of inputs: LLVM reads the next while it multiplies the last. Where masks are no registers of their own, a set of
         # lanes takes a vector register, and a gather's addresses and masks take several.
-        others = 0 if target().vector_bytes == 64 else 3 if sw == 1 else 6
+        others = 0 if target().vector_bytes == 64 else 5 if sw == 1 else 6
         return target().fits(rows, vectors, integer=integer, inputs=2, others=others)
 
     most = max((v for v in range(1, 9) if fits(v)), default=0)

@@ -53,12 +53,9 @@ class Case:
         return self.geometry.P * self.geometry.K
 
     def methods(self, dtype: DTypeLike = "float32", candidates: tuple[str, ...] = METHODS) -> tuple[str, ...]:
-        """Those of the candidates that serve this case: depthwise takes one channel per group, and no more kernel rows
-        than the CPU has registers for.
-        """
-        return tuple(
-            method for method in candidates if method != "depthwise" or depthwise_serves(self, np.dtype(dtype))
-        )
+        """Those of the candidates that serve this case: depthwise wants one channel per group and few kernel rows."""
+        served = depthwise_serves(self, np.dtype(dtype))
+        return tuple(method for method in candidates if served or method != "depthwise")
 
 
 @cache

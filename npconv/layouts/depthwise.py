@@ -37,7 +37,8 @@ def depthwise_layout(
         others = 0 if target().vector_bytes == 64 else 5 if sw == 1 else 6
         return target().fits(rows, vectors, integer=integer, inputs=2, others=others)
 
-    most = max((v for v in range(1, 9) if fits(v)), default=0)
+    # Integers are slow with or without registers to spare, so they are never refused.
+    most = max((v for v in range(1, 9) if fits(v)), default=int(integer))
     if most == 0:
         raise NotServedError(
             f"method 'depthwise' keeps {rows} rows of accumulators for a kernel of {g.KH} rows, more than this CPU has "

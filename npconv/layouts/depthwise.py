@@ -30,15 +30,8 @@ def depthwise_layout(
     # Tap kh of an output reads the row that tap kh - phases reads `classes` outputs further down.
     classes, phases = dh // gcd(sh, dh), min(sh // gcd(sh, dh), g.KH)
     rows, lanes, integer = -(-g.KH // phases), target().lanes(dtype.itemsize), dtype.kind == "i"
-
-    def fits(vectors: int) -> bool:
-        # Two rows of inputs: LLVM reads the next while it multiplies the last. Where masks are no registers of their own, a set of
-        # lanes takes a vector register, and a gather's addresses and masks take several.
-        others = 0 if target().vector_bytes == 64 else 5 if sw == 1 else 6
-        return target().fits(rows, vectors, integer=integer, inputs=2, others=others)
-
     # Integers are slow with or without registers to spare, so they are never refused.
-    most = max((v for v in range(1, 9) if fits(v)), default=int(integer))
+    most = max((v for v in range(1, 9) if fits(rows, v, sw, integer=integer)), default=int(integer))
     if most == 0:
         raise NotServedError(
             f"method 'depthwise' keeps {rows} rows of accumulators for a kernel of {g.KH} rows, more than this CPU has "
@@ -47,7 +40,11 @@ def depthwise_layout(
     vectors_of_row = -(-g.OW // lanes)
     vectors = -(-vectors_of_row // -(-vectors_of_row // most))
     # Narrow rows leave the multipliers waiting for each other's sums: several planes at once keep them busy.
-    shared = [p for p in (2, 4) if g.C % p == 0 and rows * p * vectors <= ENOUGH_SUMS and fits(p * vectors)]
+    shared = [
+        p
+        for p in (2, 4)
+        if g.C % p == 0 and rows * p * vectors <= ENOUGH_SUMS and fits(rows, p * vectors, sw, integer=integer)
+    ]
     planes = max(shared, default=1) if g.group_filters == 1 else 1
     planes, vectors = tile or (planes, vectors)
     stripes = -(-g.OW // (vectors * lanes))
@@ -78,6 +75,16 @@ def depthwise_layout(
     )
     head = (RegisterTile(rows, vectors, lanes, planes, min(sw, 2)), sizes, table(sets))
     return Layout("depthwise", depthwise, head, pack, as_given, units, 0, idle, 0, g.N * g.O * g.OH * stripes * each)
+
+
+def fits(rows: int, vectors: int, stride: int, *, integer: bool) -> bool:
+    """Return whether a window stays in registers.
+
+    Two rows of inputs: LLVM reads the next while it multiplies the last. Where masks are no registers of their own, a set of lanes
+    takes a vector register, and a gather's addresses and masks take several.
+    """
+    others = 0 if target().vector_bytes == 64 else 5 if stride == 1 else 6
+    return target().fits(rows, vectors, integer=integer, inputs=2, others=others)
 
 
 def lane_sets(spans: list[tuple[int, int]], OW: int, vectors: int, group: int, lanes: int) -> list[int]:

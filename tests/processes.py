@@ -3,7 +3,11 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 TESTS = Path(__file__).parent
 
@@ -12,6 +16,14 @@ AS_AVX2 = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma,+bmi,+
 AS_PLAIN_CPU = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
 COMPILED = {"NUMBA_DISABLE_JIT": "0"}
 INTERPRETED = {"NUMBA_DISABLE_JIT": "1"}
+
+# Without the JIT a vector takes ten microseconds: fewer and smaller runs, and none of what compiles in a process of its own.
+JIT = os.environ.get("NUMBA_DISABLE_JIT") != "1"
+
+
+def compiled_kernels(test: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a test of machine code: it is one of the kernel tests, but for those without the JIT."""
+    return pytest.mark.kernels(test) if JIT else test
 
 
 def start_python(code: str, **environment: str) -> subprocess.Popen[str]:

@@ -17,16 +17,12 @@ from npconv.arrays import result_dtypes
 from npconv.kernels.targets import target
 from npconv.layouts import lay_out
 from npconv.plan import Conv2dPlan
-from processes import COMPILED, INTERPRETED, run_python
-
-pytestmark = pytest.mark.kernels
+from processes import COMPILED, INTERPRETED, JIT, compiled_kernels, run_python
 
 # Each tile is compiled once for each type: the ordinary run keeps to these, and NPCONV_EVERY_TILE takes all.
 DENSE_TILE = (3, 2)
 PLANES_TILE = (1, 1)
 EVERY_TILE = os.environ.get("NPCONV_EVERY_TILE") == "1"
-# Plain Python takes ten microseconds for a vector: without the JIT, fewer and smaller runs.
-JIT = os.environ.get("NUMBA_DISABLE_JIT") != "1"
 BANDS = (1, 2, 3, 100) if JIT else (3,)
 MOST_PRODUCTS = 100_000 if JIT else 6_000
 
@@ -43,21 +39,24 @@ MANY_TILES = {
     "depthwise, dilated": Case((2, 2, 9, 23), (2, 1, 3, 4), groups=2, dilation=(2, 3), padding=(3, 4)),
     "depthwise, stride 2": Case((2, 2, 7, 70), (2, 1, 3, 3), groups=2, stride=2, padding=1),
     "depthwise, strides 2 and 3": Case((1, 2, 9, 80), (2, 1, 4, 3), groups=2, stride=(2, 3), padding=(2, 1)),
-    "depthwise, multiplier 3": Case((1, 3, 5, 19), (9, 1, 2, 5), groups=3, padding=2),
+    "depthwise, multiplier 3": Case((1, 3, 5, 19), (9, 1, 3, 5), groups=3, padding=2),
 }
 EVERY_CASE = {name: case for name, case in CASES.items() if case.products <= MOST_PRODUCTS} | MANY_TILES
 OFTEN = [*MANY_TILES] if JIT else ["padded", "strides", "depthwise", "depthwise, strides 2 and 3"]
 
 
-def rows_of_window(case: Case) -> int:
-    """Return how many rows the depthwise tile of a case has, 0 where it has none."""
+def window_of(case: Case) -> tuple[int, int]:
+    """Return how many rows the depthwise tile of a case has, and the step of its loads; (0, 0) where it has none."""
     if "depthwise" not in case.methods():
-        return 0
-    return lay_out(case.geometry, np.dtype("float32"), "depthwise", tile=PLANES_TILE).tile.rows
+        return 0, 0
+    tile = lay_out(case.geometry, np.dtype("float32"), "depthwise", tile=PLANES_TILE).tile
+    return tile.rows, tile.step
 
 
+# The depthwise kernels that are compiled here: three rows, and two rows with a stride.
+WINDOWS = [(3, 1), (2, 2)]
 METHODS = {
-    name: ("im2col", "direct", *["depthwise"] * (rows_of_window(case) in {2, 3})) for name, case in EVERY_CASE.items()
+    name: ("im2col", "direct", *["depthwise"] * (window_of(case) in WINDOWS)) for name, case in EVERY_CASE.items()
 }
 
 each_case = pytest.mark.parametrize("name", EVERY_CASE)
@@ -115,6 +114,7 @@ def special(case: Case, seed: int, biased: bool) -> Operands:
     return x, weight, bias if biased else None
 
 
+@pytest.mark.kernels
 @each_case
 def test_every_kernel_is_right_and_counts_what_its_plan_predicts(name: str) -> None:
     case = EVERY_CASE[name]
@@ -128,19 +128,16 @@ def test_every_kernel_is_right_and_counts_what_its_plan_predicts(name: str) -> N
             assert counts == plan.counts, method
 
 
-@pytest.mark.parametrize("name", ["padded", "depthwise"])
-def test_every_kernel_is_right_in_the_other_types(name: str) -> None:
+@pytest.mark.kernels
+@pytest.mark.parametrize(("name", "method"), [("padded", "direct"), ("depthwise", "depthwise")])
+def test_kernels_are_right_in_the_other_types(name: str, method: str) -> None:
     case = EVERY_CASE[name]
-    x, weight, bias = full_range(case, "int64", seed=2)
-    exact = tap_by_tap(x, weight, bias, case.geometry)
-    for method in METHODS[name]:
-        np.testing.assert_array_equal(run(case, (x, weight, bias), method), exact, err_msg=method)
-    x, weight, bias = small_integers(case, "float64", seed=2)
-    exact = tap_by_tap(x, weight, bias, case.geometry)
-    for method in METHODS[name]:
-        np.testing.assert_array_equal(run(case, (x, weight, bias), method), exact, err_msg=method)
+    for x, weight, bias in (full_range(case, "int64", seed=2), small_integers(case, "float64", seed=2)):
+        exact = tap_by_tap(x, weight, bias, case.geometry)
+        np.testing.assert_array_equal(run(case, (x, weight, bias), method), exact)
 
 
+@pytest.mark.kernels
 @each_case
 def test_methods_agree_in_every_bit(name: str) -> None:
     case = EVERY_CASE[name]
@@ -148,6 +145,7 @@ def test_methods_agree_in_every_bit(name: str) -> None:
         assert len({bits(run(case, operands, method)) for method in METHODS[name]}) == 1
 
 
+@pytest.mark.kernels
 @each_of_many_tiles
 def test_no_thread_and_no_band_changes_a_bit(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     case = EVERY_CASE[name]
@@ -170,12 +168,14 @@ def test_no_thread_and_no_band_changes_a_bit(name: str, monkeypatch: pytest.Monk
         assert counts == plan.counts
 
 
+@pytest.mark.kernels
 def test_naive_too_is_the_same_in_every_thread() -> None:
     case = CASES["batch of five"]
     operands = dense(case)
     assert bits(run(case, operands, "naive")) == bits(run(case, operands, "naive", num_threads=2))
 
 
+@pytest.mark.kernels
 @each_of_many_tiles
 def test_no_split_of_the_batch_changes_a_bit(name: str) -> None:
     case = replace(EVERY_CASE[name], x_shape=(4, *EVERY_CASE[name].x_shape[1:]))
@@ -209,7 +209,8 @@ def layouts_of(values: Array) -> dict[str, Array]:
     }
 
 
-@pytest.mark.parametrize("name", ["four paddings", "even kernel", "depthwise 2x5"])
+@pytest.mark.kernels
+@pytest.mark.parametrize("name", ["four paddings", "even kernel", "depthwise, multiplier 3"])
 def test_no_memory_layout_changes_a_bit(name: str) -> None:
     case = EVERY_CASE[name]
     x, weight, bias = dense(case)
@@ -229,6 +230,7 @@ def test_no_memory_layout_changes_a_bit(name: str) -> None:
         assert bits(y) == bits(run(case, (broadcast.copy(), weight, bias), "direct"))
 
 
+@pytest.mark.kernels
 @each_of_many_tiles
 def test_no_tile_changes_a_bit(name: str) -> None:
     case = EVERY_CASE[name]
@@ -237,7 +239,7 @@ def test_no_tile_changes_a_bit(name: str) -> None:
     for tile in dense_tiles():
         for method in ("direct", "im2col"):
             assert bits(run(case, operands, method, tile=tile)) == expected, (method, tile)
-    if "depthwise" in METHODS[name] and rows_of_window(case) == 3:
+    if "depthwise" in METHODS[name] and window_of(case) == (3, 1):
         one_filter = case.geometry.group_filters == 1
         for planes, vectors in planes_tiles(3):
             if planes == 1 or (one_filter and case.geometry.C % planes == 0):
@@ -245,6 +247,7 @@ def test_no_tile_changes_a_bit(name: str) -> None:
                 assert bits(y) == expected, (planes, vectors)
 
 
+@pytest.mark.kernels
 def test_float16_is_rounded_once_whatever_the_method() -> None:
     case = EVERY_CASE["depthwise"]
     x, weight, bias = full_mantissa(case, "float16", seed=7)
@@ -253,6 +256,7 @@ def test_float16_is_rounded_once_whatever_the_method() -> None:
         assert bits(run(case, (x, weight, bias), method)) == bits(wide.astype(np.float16))
 
 
+@pytest.mark.kernels
 def test_channels_change_places() -> None:
     for dtype in ("int8", "float16", "float32", "float64"):
         x = np.random.default_rng(0).integers(0, 100, (2, 6, 5, 13)).astype(dtype)
@@ -263,6 +267,7 @@ def test_channels_change_places() -> None:
             np.testing.assert_array_equal(nc.channel_unshuffle(y, groups), x, strict=True)
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("name", ["padded", "strides", "dilations", "no window meets the image", "pointwise"])
 def test_windows_unfold_and_fold(name: str) -> None:
     case = EVERY_CASE[name]
@@ -282,19 +287,23 @@ def test_windows_unfold_and_fold(name: str) -> None:
 def digests() -> dict[str, str]:
     """Return a hash of the result of every method on tiny convolutions: what must not depend on the JIT."""
     found = {}
-    names = [name for name, case in EVERY_CASE.items() if case.products < 3_000 or name in {"padded", "depthwise"}]
-    for name in names:
-        case = EVERY_CASE[name]
-        kinds = {"dense": dense(case), "specials": special(case, 3, False)}
-        if name in {"padded", "depthwise"}:
-            kinds |= {"float64": dense(case, "float64"), "int64": full_range(case, "int64", seed=5)}
-        for kind, operands in kinds.items():
-            for method in ("naive", *METHODS[name]) if kind in {"dense", "specials"} else METHODS[name]:
-                y = run(case, operands, method)
-                found[f"{name}, {kind}, {method}"] = hashlib.sha256(bits(y)).hexdigest()[:16]
+    names = [name for name, case in EVERY_CASE.items() if case.products < 3_000]
+    calls = [
+        (name, method, kind, operands)
+        for name in names
+        for kind, operands in (("dense", dense(EVERY_CASE[name])), ("specials", special(EVERY_CASE[name], 3, False)))
+        for method in ("naive", *METHODS[name])
+    ]
+    for name, method in (("padded", "direct"), ("depthwise", "depthwise")):
+        calls.append((name, method, "float64", dense(EVERY_CASE[name], "float64")))
+        calls.append((name, method, "int64", full_range(EVERY_CASE[name], "int64", seed=5)))
+    for name, method, kind, operands in calls:
+        y = run(EVERY_CASE[name], operands, method)
+        found[f"{name}, {method}, {kind}"] = hashlib.sha256(bits(y)).hexdigest()[:16]
     return found
 
 
+@pytest.mark.kernels
 def test_the_jit_changes_no_bit() -> None:
     interpreted = json.loads(
         run_python("import json, test_kernels as t; print(json.dumps(t.digests()))", **INTERPRETED)
@@ -376,6 +385,7 @@ def disagreements(case: Case, method: str, biased: bool) -> list[str]:
     return [f"{case} {method} {biased}: {what} {a} {b}" for what, (a, b) in verdicts.items() if a != b]
 
 
+@pytest.mark.kernels
 def test_numbers_that_count_agree_with_the_tally() -> None:
     assert (
         json.loads(run_python("import json, test_kernels as t; print(json.dumps(t.count_by_numbers()))", **INTERPRETED))
@@ -398,6 +408,7 @@ def specialisations() -> dict[str, int]:
     return found
 
 
+@compiled_kernels
 def test_each_kernel_is_compiled_once_for_a_tile_and_a_type() -> None:
     found = json.loads(run_python("import json, test_kernels as t; print(json.dumps(t.specialisations()))", **COMPILED))
     assert found == {"im2col": 1, "direct": 1, "depthwise": 1}

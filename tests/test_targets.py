@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import product
 from typing import Any
 
 import numba
@@ -22,7 +23,7 @@ from npconv.kernels.targets import Target, target, target_of
 from npconv.kernels.tile import multiply_tile
 from npconv.layouts import lay_out
 from npconv.plan import Conv2dPlan
-from processes import AS_AVX2, AS_PLAIN_CPU, COMPILED, run_python
+from processes import AS_AVX2, AS_PLAIN_CPU, COMPILED, JIT, compiled_kernels, run_python
 
 EVERY_TILE = os.environ.get("NPCONV_EVERY_TILE") == "1"
 
@@ -162,28 +163,22 @@ def compile_afresh(kernel: Any, types: tuple[Any, ...]) -> Assembly:
 def dense_tiles(dtype: str) -> list[Tile]:
     """Return every tile that a plan can choose, or three of the largest."""
     tiles = list(target().tiles(integer=dtype == "int64"))
-    if EVERY_TILE:
-        return tiles
-    largest = sorted(tiles, key=lambda tile: tile[0] * tile[1] + tile[1])[-3:]
-    return largest if dtype == "float32" else largest[-1:]
+    return tiles if EVERY_TILE else sorted(tiles, key=lambda tile: tile[0] * tile[1] + tile[1])[-3:]
 
 
 def depthwise_tiles(dtype: str) -> list[tuple[int, int, int, int]]:
-    """Return (rows, vectors, planes, step) of every tile that a layout can choose, or three of the largest."""
+    """Return (rows, vectors, planes, step) of every tile that a layout can choose, or the largest for 3x3 and 7x7."""
     lanes = target().lanes(np.dtype(dtype).itemsize)
     tiles = set()
-    for KH in range(1, 16):
-        for OW in range(lanes, 17 * lanes, lanes):
-            for stride in (1, 2):
-                W = (OW - 1) * stride + 3
-                case = Case((1, 4, KH, W), (4, 1, KH, 3), groups=4, stride=(1, stride))
-                tiles |= {(t.rows, t.vectors, t.planes, t.step) for t in chosen(case, dtype)}
+    for KH, vectors, C, stride in product(range(1, 16), range(1, 17), (1, 2, 4), (1, 2)):
+        W = (vectors * lanes - 1) * stride + 3
+        case = Case((1, C, KH, W), (C, 1, KH, 3), groups=C, stride=(1, stride))
+        tiles |= {(t.rows, t.vectors, t.planes, t.step) for t in chosen(case, dtype)}
     if EVERY_TILE:
         return sorted(tiles)
-    sums = {tile: tile[0] * tile[1] * tile[2] + tile[1] * tile[2] for tile in tiles}
-    # Of the kernels that are in use, 3x3 and 7x7, and of all.
-    usual = [max((t for t in tiles if t[0] == rows and t[3] == 1), key=sums.__getitem__) for rows in (3, 7)]
-    return sorted({*usual, max(tiles, key=sums.__getitem__)} if dtype == "float32" else set(usual[:1]))
+    return [
+        max((t for t in tiles if t[0] == rows and t[3] == 1), key=lambda tile: tile[1] * tile[2]) for rows in (3, 7)
+    ]
 
 
 def chosen(case: Case, dtype: str) -> Iterator[RegisterTile]:
@@ -197,7 +192,7 @@ def chosen(case: Case, dtype: str) -> Iterator[RegisterTile]:
 def inner_kernels() -> dict[str, dict[str, Any]]:
     """Compile the innermost kernels in their tiles; return what the machine code is, by name."""
     found = {}
-    for dtype in ("float32", "float64", *["int64"] * EVERY_TILE):
+    for dtype in ("float32", "float64", "int64") if EVERY_TILE else ("float32",):
         lanes = target().lanes(np.dtype(dtype).itemsize)
         for rows, vectors in dense_tiles(dtype):
             assembly = compile_multiply_tile(rows, vectors, dtype)
@@ -228,7 +223,7 @@ def check_whole_kernels(cpu: Target, **environment: str) -> None:
     assert {method: facts["spills"] for method, facts in found.items()} == dict.fromkeys(SMALL, 0)
 
 
-@pytest.mark.kernels
+@compiled_kernels
 def test_this_cpu_uses_its_own_registers() -> None:
     check_whole_kernels(target())
 
@@ -238,7 +233,7 @@ def test_other_cpus_use_theirs_and_no_wider(cpu: Target, environment: dict[str, 
     check_whole_kernels(cpu, **environment)
 
 
-@pytest.mark.kernels
+@compiled_kernels
 def test_no_vector_register_is_spilled() -> None:
     found = in_a_process_of_its_own("inner_kernels()")
     multiply_add = "fused" if target().fma else "products"
@@ -265,7 +260,7 @@ def multiply_adds(dtype: str) -> dict[str, Any]:
     return asdict(assembly) | {"rows": rows, "vectors": vectors, "lanes": tile.lanes, "K": K, "tallies": tallies}
 
 
-@pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.kernels), "float64"])
+@pytest.mark.parametrize("dtype", [pytest.param("float32", marks=[pytest.mark.kernels] * JIT), "float64"])
 def test_the_machine_code_multiplies_and_adds_as_often_as_the_tally_says(dtype: str) -> None:
     found = in_a_process_of_its_own(f"multiply_adds({dtype!r})")
     (loop,) = (Loop(**loop) for loop in found["loops"])

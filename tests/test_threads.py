@@ -10,7 +10,7 @@ import pytest
 
 import npconv as nc
 from npconv import threads
-from processes import COMPILED, run_python
+from processes import COMPILED, compiled_kernels, run_python
 
 # Small layers that two threads share all the same, in a tile that other tests compile as well.
 LAYER = """
@@ -88,13 +88,13 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.kernels
+@compiled_kernels
 @pytest.mark.parametrize("layer", ["omp", "workqueue"])
 def test_eight_python_threads_are_right_on_every_threading_layer(layer: str) -> None:
     assert run_python(LAYER + EIGHT_THREADS, NUMBA_THREADING_LAYER=layer, **COMPILED) == "0 wrong\n"
 
 
-@pytest.mark.kernels
+@compiled_kernels
 def test_a_forked_child_convolves_in_parallel_after_its_parent_did() -> None:
     assert run_python(LAYER + THREADS_OF_POOL + FORKED, **COMPILED) == "0 True\n"
 
@@ -105,7 +105,7 @@ def test_spawned_children_convolve() -> None:
     assert run_python(SPAWNED) == expected
 
 
-@pytest.mark.kernels
+@compiled_kernels
 def test_a_call_while_the_interpreter_shuts_down_is_done_alone() -> None:
     assert run_python(LAYER + LAST_CALL, **COMPILED) == "right\n"
 

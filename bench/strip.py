@@ -29,7 +29,7 @@ def kernels(tree: ast.Module) -> Iterator[ast.FunctionDef]:
     """Yield the functions that are compiled."""
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and any(
-            ast.unparse(mark) in ("kernel", "inlined") for mark in node.decorator_list
+            ast.unparse(mark) in ("driver", "kernel", "inlined") for mark in node.decorator_list
         ):
             yield node
 

@@ -78,7 +78,7 @@ class Conv2dPlan:
         method: str,
         num_threads: int,
         *,
-        tile: tuple[int, int] | None = None,
+        tile: tuple[int, ...] | None = None,
         bands: int | None = None,
     ) -> None:
         self.geometry = geometry
@@ -195,11 +195,9 @@ class Conv2dPlan:
 
         An image of ones with padding zeros, met by a kernel of ones, gives at each output the number of its real taps.
         """
-        tile, dtype = self.layout.tile, self._accumulator
-        one = replace(self.geometry, N=1, C=tile.planes, O=tile.planes, groups=tile.planes)
-        layout = lay_out(
-            one, dtype, self.method, 1, (tile.planes if self.method == "depthwise" else tile.rows, tile.vectors)
-        )
+        planes, dtype = self.layout.tile.planes, self._accumulator
+        one = replace(self.geometry, N=1, C=planes, O=planes, groups=planes)
+        layout = lay_out(one, dtype, self.method, 1, self.layout.choice)
         image, weight = flat(np.ones(one.x_shape, dtype), dtype), layout.pack(np.ones(one.weight_shape, dtype))
         taps, workspace = np.empty(one.P, dtype), Workspace.of(layout, dtype, 1)
         workspace.counter[0] = 0
@@ -227,7 +225,7 @@ class Conv2dPlan:
             + (f", sums in {self._accumulator}" if self.dtype != self._accumulator else ""),
             f"  options    stride {g.stride}, padding ({top}, {bottom}), ({left}, {right}), dilation {g.dilation}, groups {g.groups}",
             f"  method     {self.method}: {self.why}",
-            f"  tile       {tile.rows} rows x {tile.vectors} vectors x {tile.lanes} lanes",
+            f"  tile       {tile}{self.layout.tail}",
             f"  work       {self.layout.units} units for {self.num_threads} thread(s)",
             f"  products   {counts.dense_mul:,} = {g.P:,} outputs x {g.K} taps; {counts.mul:,} useful, {counts.padding_mul:,} on padding",
             f"  additions  {counts.dense_add:,}; {counts.add:,} useful, {counts.padding_add:,} on padding",

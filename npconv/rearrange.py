@@ -9,9 +9,7 @@ from npconv.arrays import as_array, as_out, flat, result_dtypes
 from npconv.counts import CountRecord, OpCount, is_counting, record
 from npconv.geometry import Geometry, windows_geometry
 from npconv.kernels.columns import fold, unfold
-from npconv.kernels.registers import RegisterTile
 from npconv.kernels.shuffle import shuffle
-from npconv.kernels.targets import target
 from npconv.kernels.tile import ADD, MOVED
 from npconv.layouts.layout import axis_spans, simplified, table
 from npconv.threads import get_num_threads, share
@@ -139,9 +137,8 @@ def im2col(
     bits = np.dtype(f"u{x.dtype.itemsize}")
     units = g.N * rows
     sizes = (units, g.H, g.W, g.KH, g.KW, g.OH, g.OW, *g.stride, *g.dilation, g.padding[0][0], g.padding[1][0])
-    tile = RegisterTile(1, 1, target().lanes(bits.itemsize))
     arrays = (_spans(g), flat(x, x.dtype).view(bits), columns.reshape(-1).view(bits))
-    moved = _share_units(unfold, (tile, sizes, *arrays), columns.size)
+    moved = _share_units(unfold, (sizes, *arrays), columns.size)
     _record("im2col", "im2col", x, columns, OpCount(moved=int(moved[MOVED])))
     return columns
 
@@ -201,9 +198,7 @@ def col2im(
     sizes = (
         geometry.N * geometry.C, g.H, g.W, g.KH, g.KW, g.OH, g.OW, *g.stride, *g.dilation, g.padding[0][0], g.padding[1][0],
     )  # fmt: skip
-    tally = _share_units(
-        fold, (RegisterTile(1, 1, 1), sizes, _spans(g), flat(columns, accumulator), sums), columns.size
-    )
+    tally = _share_units(fold, (sizes, _spans(g), flat(columns, accumulator), sums), columns.size)
     with np.errstate(over="ignore"):
         x[...] = sums.reshape(x.shape)
     _record("col2im", "col2im", columns, x, OpCount(add=int(tally[ADD])))
@@ -231,8 +226,7 @@ def _shuffled(operation: str, x: Any, groups: int, *, inverse: bool) -> Array:
     y = as_out(operation, None, x.shape, x.dtype, (x,))
     bits = np.dtype(f"u{x.dtype.itemsize}")
     sizes = (N * C, C, C // groups if inverse else groups, H * W)
-    tile = RegisterTile(1, 1, target().lanes(bits.itemsize))
-    tally = _share_units(shuffle, (tile, sizes, flat(x, x.dtype).view(bits), y.reshape(-1).view(bits)), y.size)
+    tally = _share_units(shuffle, (sizes, flat(x, x.dtype).view(bits), y.reshape(-1).view(bits)), y.size)
     _record(operation, "shuffle", x, y, OpCount(moved=int(tally[MOVED])))
     return y
 

@@ -23,7 +23,7 @@ FLOORS = [
     {"kernels.__init__", "kernels.targets"},
     {"kernels.registers"},
     {"kernels.lowering"},
-    {"kernels.compile"},
+    {"kernels.calls", "kernels.compile"},
     {"kernels.tile"},
     {"kernels.columns", "kernels.depthwise", "kernels.direct", "kernels.im2col", "kernels.naive", "kernels.shuffle"},
     {"layouts.layout"},

@@ -360,7 +360,8 @@ def count_by_numbers() -> list[str]:
 def disagreements(case: Case, method: str, biased: bool) -> list[str]:
     """Compare one kernel's tally with the numbers: executed, thrown away, useful."""
     g = case.geometry
-    layout = lay_out(g, np.dtype("float32"), method, tile=PLANES_TILE if method == "depthwise" else DENSE_TILE)
+    # Python objects take the bytes of a float64, so as many lanes.
+    layout = lay_out(g, np.dtype("float64"), method, tile=PLANES_TILE if method == "depthwise" else DENSE_TILE)
     packed = layout.pack(numbers(g.weight_shape))
     # Rows of a tile to spare get plain zeros as weights: as numbers they count as any other.
     weight = numbers(packed.size)

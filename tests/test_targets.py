@@ -13,8 +13,9 @@ import pytest
 
 from assembly import Assembly, Loop
 from bounds import tap_by_tap
-from cases import Case, small_integers
+from cases import Array, Case, small_integers
 from npconv.arrays import flat
+from npconv.kernels.calls import TileKernel, run_tile, tile_kernel_signature
 from npconv.kernels.depthwise import depthwise, stream_rows
 from npconv.kernels.direct import direct
 from npconv.kernels.im2col import im2col
@@ -138,10 +139,9 @@ def numba_type(dtype: str, *, written: bool) -> Any:
 
 def compile_multiply_tile(rows: int, vectors: int, dtype: str) -> Assembly:
     """Compile the tile's innermost kernel afresh."""
-    i, tables, tally = numba.intp, numba_type("int64", written=False), numba_type("int64", written=True)
-    given, written = numba_type(dtype, written=False), numba_type(dtype, written=True)
+    element = numba_type(dtype, written=True).dtype
     tile = numba.typeof(RegisterTile(rows, vectors, target().lanes(np.dtype(dtype).itemsize)))
-    return compile_afresh(multiply_tile, (tile, given, i, given, i, tables, i, i, given, i, written, i, i, tally))
+    return compile_afresh(multiply_tile, tile_kernel_signature(tile, element))
 
 
 def compile_stream_rows(tile: RegisterTile, dtype: str) -> Assembly:
@@ -242,6 +242,16 @@ def test_no_vector_register_is_spilled() -> None:
     assert {name: facts["spills"] for name, facts in found.items() if facts["spills"]} == {}
 
 
+run: Any = run_tile
+
+
+def call_tile(
+    code: int, w: Array, x: Array, offsets: Array, first: int, last: int, bias: Array, b0: int, y: Array, pitch: int, tally: Array
+) -> None:  # fmt: skip
+    """Call a tile kernel from Python."""
+    run(code, w, 0, x, 0, offsets, first, last, bias, b0, y, 0, pitch, tally)
+
+
 def multiply_adds(dtype: str) -> dict[str, Any]:
     """Read the multiply-adds off the largest tile's code, run it, and return both sides of the account."""
     rows, vectors = max(target().tiles(), key=lambda tile: tile[0] * tile[1])
@@ -249,13 +259,13 @@ def multiply_adds(dtype: str) -> dict[str, Any]:
     tile = RegisterTile(rows, vectors, target().lanes(np.dtype(dtype).itemsize))
     K, width = 13, vectors * tile.lanes
     x, w, y = np.ones(K * width, dtype), np.ones(K * rows, dtype), np.zeros(rows * width, dtype)
-    offsets, none, bias = np.arange(K) * width, np.empty(0, dtype), np.ones(rows, dtype)
-    x, w, offsets, none, bias = (flat(array, array.dtype) for array in (x, w, offsets, none, bias))
-    kernel: Any = multiply_tile
+    offsets, bias = np.arange(K) * width, np.ones(rows, dtype)
+    call: Any = numba.njit(call_tile)
+    _, _, code = TileKernel(multiply_tile, tile, np.dtype(dtype)).for_driver
     tallies = []
-    for first, terms in ((0, none), (0, bias), (4, none)):
+    for first, b0 in ((0, -1), (0, 0), (4, -1)):
         tally = np.zeros(8, np.int64)
-        kernel(tile, w, 0, x, 0, offsets, first, K, terms, 0, y, 0, width, tally)
+        call(code, w, x, offsets, first, K, bias, b0, y, width, tally)
         tallies.append(tally[:2].tolist())
     return asdict(assembly) | {"rows": rows, "vectors": vectors, "lanes": tile.lanes, "K": K, "tallies": tallies}
 

@@ -1,12 +1,12 @@
 """The whole im2col matrix and its adjoint: for reading and for users. The fast path never builds it (see `im2col`)."""
 
-from npconv.kernels.compile import kernel
+from npconv.kernels.compile import driver
 from npconv.kernels.registers import claim
 from npconv.kernels.tile import ADD, MOVED, clear, copy_every
 
 
-@kernel
-def unfold(tile, sizes, spans, x, columns, counter, tally):
+@driver
+def unfold(sizes, spans, x, columns, counter, tally):
     """columns[n, (c, kh, kw), (oh, ow)] = x[n, c, oh*sh + kh*dh - top, ow*sw + kw*dw - left], zeros outside; a unit is a row."""
     (units, H, W, KH, KW, OH, OW, sh, sw, dh, dw, top, left) = sizes
     unit = claim(counter)
@@ -18,16 +18,16 @@ def unfold(tile, sizes, spans, x, columns, counter, tally):
         last = max(first, spans[2 * (KH + kw) + 1])
         for oh in range(OH):
             target = (unit * OH + oh) * OW
-            clear(tile, columns, target, OW)
+            clear(columns, target, OW)
             if spans[2 * kh] <= oh < spans[2 * kh + 1]:
                 source = (plane * H + oh * sh + kh * dh - top) * W + first * sw + kw * dw - left
-                copy_every(tile, x, source, sw, columns, target + first, last - first)
+                copy_every(x, source, sw, columns, target + first, last - first)
                 tally[MOVED] += last - first
         unit = claim(counter)
 
 
-@kernel
-def fold(tile, sizes, spans, columns, x, counter, tally):
+@driver
+def fold(sizes, spans, columns, x, counter, tally):
     """x[n, c, oh*sh + kh*dh - top, ow*sw + kw*dw - left] += columns[n, (c, kh, kw), (oh, ow)], x being zeros; a unit is a plane."""
     (units, H, W, KH, KW, OH, OW, sh, sw, dh, dw, top, left) = sizes
     unit = claim(counter)

@@ -108,29 +108,32 @@ class KernelCache(_Cache):
             file.unlink(missing_ok=True)
 
 
-def kernel(function: Function) -> Function:
-    """Compile a function of this folder: no Python objects, no GIL, division as in NumPy, and a place in the disk cache.
+def driver(function: Function) -> Function:
+    """Compile a function of this folder that Python calls: no Python objects, no GIL, division as in NumPy, a place in the disk cache.
 
     Arrays are borrowed from the caller, so Numba need not count references to them: a pair of atomic operations for each array at
     each call of one kernel by another, which made copying the rows of an image four times slower.
     """
-    return compiled(function, forceinline=False)
+    return compiled(function)
+
+
+def kernel(function: Function) -> Function:
+    """Compile a function as `driver` does, for compiled callers alone: what unpacks Python's arguments would take as long to compile."""
+    return compiled(function, no_cpython_wrapper=True)
 
 
 def inlined(function: Function) -> Function:
     """Compile a function as `kernel` does, to become part of its callers: registers that it is given stay registers.
 
-    For small helpers alone. Inlining the dense tile itself made an 8x3 tile a third slower (``python -m bench layers``, the dense rows):
-    inside a large function LLVM no longer keeps all of it in registers.
+    For small helpers alone: inside a large function LLVM no longer keeps a whole tile in registers.
     """
-    return compiled(function, forceinline=True)
+    return compiled(function, no_cpython_wrapper=True, forceinline=True)
 
 
-def compiled(function: Function, *, forceinline: bool) -> Function:
-    """Compile a function for `kernel` and `inlined`; with the JIT off, return it as it is, silent about what arithmetic may do."""
+def compiled(function: Function, **options: bool) -> Function:
+    """Compile a function for the decorators above; with the JIT off, return it as it is, silent about what arithmetic may do."""
     if config.DISABLE_JIT:
         return np.errstate(all="ignore")(function)
-    options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}
-    dispatcher = numba.njit(**options, forceinline=forceinline)(function)
+    dispatcher = numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, _nrt=False, **options)(function)
     dispatcher._cache = KernelCache(function)
     return cast("Function", dispatcher)

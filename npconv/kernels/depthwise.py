@@ -6,7 +6,7 @@ and the others move up. Nothing is copied: lanes and rows outside the image are 
 With a stride or dilation in y, the outputs that share input rows are `classes` rows apart, and `phases` input rows enter a step.
 """
 
-from npconv.kernels.compile import inlined, kernel
+from npconv.kernels.compile import driver, inlined, kernel
 from npconv.kernels.registers import (
     accumulators,
     claim,
@@ -26,7 +26,7 @@ from npconv.kernels.registers import (
 from npconv.kernels.tile import ADD, IDLE_ADD, IDLE_MUL, MUL
 
 
-@kernel
+@driver
 def depthwise(tile, sizes, lanes, x, w, bias, y, counter, tally):
     """Convolve units (n, block of `planes` channels, band of steps), claimed from `counter`, into y.
 

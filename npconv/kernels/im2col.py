@@ -4,65 +4,58 @@ Column q of the matrix is an output pixel, counted through the whole batch; row 
 columns of one register tile for the taps of a few channels, small enough for the first-level cache, and meets every filter there.
 """
 
-from npconv.kernels.compile import kernel
-from npconv.kernels.registers import claim
-from npconv.kernels.tile import IDLE_ADD, IDLE_MUL, MOVED, ZEROS, clear, copy_every, multiply_tile, store_tile
+from npconv.kernels.calls import run_tile
+from npconv.kernels.compile import driver, kernel
+from npconv.kernels.registers import claim, line
+from npconv.kernels.tile import IDLE_ADD, IDLE_MUL, MOVED, ZEROS, clear, copy_every, store_tile
 
 
-@kernel
-def im2col(tile, sizes, offsets, spans, x, w, bias, y, counter, tally, scratch, packed):
+@driver
+def im2col(tile, tail, sizes, offsets, spans, x, w, bias, y, counter, tally, scratch, packed):
     """Convolve units (group, tile of columns), claimed from `counter`, into y. `packed` is `scratch`, read-only.
 
     x (N, groups, C, H, W); w [group][block][k][rows]; y (N, groups, F, OH, OW); spans: for each kernel row, then each kernel
-    column, the first and past-the-last output index at which it meets the image.
+    column, the first and past-the-last output index at which it meets the image. Of each group the last tile is a `tail`.
     """
     (units, groups, tiles, N, C, H, W, F, blocks, K, OH, OW, channels) = sizes[:13]
-    width = tile.vectors * tile.lanes
     P = OH * OW
     taps = K // C
-    sums = channels * taps * width
+    rows = tile[0]
+    panel = tile[1] * line(x).lanes
+    sums = channels * taps * panel
     additions = K if bias.size > 0 else K - 1
     unit = claim(counter)
     while unit < units:
-        q = unit % tiles * width
+        vectors, code = tile[1:] if unit % tiles < tiles - 1 else tail[1:]
+        width = vectors * line(x).lanes
+        q = unit % tiles * panel
         g = unit // tiles
         stop = min(q + width, N * P)
         for c in range(0, C, channels):
             c_stop = min(c + channels, C)
-            real = pack_panel(tile.line, sizes, spans, x, g, c, c_stop, q, stop, scratch, width)
+            real = pack_panel(sizes, spans, x, g, c, c_stop, q, stop, scratch, panel)
             tally[MOVED] += real
             tally[ZEROS] += ((c_stop - c) * taps * (stop - q) - real) * F
             for b in range(blocks):
-                block = (g * blocks + b) * tile.rows
-                s0 = sums + b * tile.rows * width
-                multiply_tile(
-                    tile,
-                    w,
-                    block * K,
-                    packed,
-                    -c * taps * width,
-                    offsets,
-                    c * taps,
-                    c_stop * taps,
-                    bias,
-                    block,
-                    scratch,
-                    s0,
-                    width,
-                    tally,
-                )
+                block = (g * blocks + b) * rows
+                b0 = block if bias.size > 0 else -1
+                x0 = -c * taps * panel
+                s0 = sums + b * rows * width
+                first = c * taps
+                last = c_stop * taps
+                run_tile(code, w, block * K, packed, x0, offsets, first, last, bias, b0, scratch, s0, width, tally)
         for b in range(blocks):
-            rows = min(tile.rows, F - b * tile.rows)
-            y0 = (g * F + b * tile.rows) * P
-            s0 = sums + b * tile.rows * width
-            kept = store_tile(tile.line, scratch, s0, width, y, y0, P, rows, q, stop, P, P, groups * F * P)
-            tally[IDLE_MUL] += (tile.rows * width - kept) * K
-            tally[IDLE_ADD] += (tile.rows * width - kept) * additions
+            filters = min(rows, F - b * rows)
+            y0 = (g * F + b * rows) * P
+            s0 = sums + b * rows * width
+            kept = store_tile(scratch, s0, width, y, y0, P, filters, q, stop, P, P, groups * F * P)
+            tally[IDLE_MUL] += (rows * width - kept) * K
+            tally[IDLE_ADD] += (rows * width - kept) * additions
         unit = claim(counter)
 
 
 @kernel
-def pack_panel(line, sizes, spans, x, g, c_first, c_stop, q, stop, panel, width):
+def pack_panel(sizes, spans, x, g, c_first, c_stop, q, stop, panel, width):
     """Pack columns q to stop - 1 for the taps of some channels, zeros around the image; return how many elements of x that were.
 
     panel[k, q] = x[n, g, c, oh*sh + kh*dh - top, ow*sw + kw*dw - left], one tap after another, each as wide as the tile.
@@ -76,7 +69,7 @@ def pack_panel(line, sizes, spans, x, g, c_first, c_stop, q, stop, panel, width)
     for c in range(c_first, c_stop):
         for kh in range(KH):
             for kw in range(KW):
-                clear(line, panel, target, width)
+                clear(panel, target, width)
                 row = first_row
                 ow = first_column
                 t = target
@@ -91,7 +84,7 @@ def pack_panel(line, sizes, spans, x, g, c_first, c_stop, q, stop, panel, width)
                         if first < last:
                             h = oh * sh + kh * dh - top
                             source = (((n * groups + g) * C + c) * H + h) * W + first * sw + kw * dw - left
-                            copy_every(line, x, source, sw, panel, t + first - ow, last - first)
+                            copy_every(x, source, sw, panel, t + first - ow, last - first)
                             moved += last - first
                     t += run
                     left_over -= run

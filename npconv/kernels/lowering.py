@@ -5,6 +5,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils, types
+from numba.core.types.misc import CPointer
 from numba.core.typing import signature
 from numba.core.typing.templates import AttributeTemplate
 from numba.extending import (
@@ -37,6 +38,11 @@ class RegisterTileType(types.Type):
         self.step = step
         super().__init__(f"RegisterTile({rows}, {vectors}, {lanes}, {planes}, {step})")
 
+    @classmethod
+    def of(cls, tile: registers.RegisterTile) -> "RegisterTileType":
+        """Return the type of a tile."""
+        return cls(tile.rows, tile.vectors, tile.lanes, tile.planes, tile.step)
+
 
 class VectorType(types.Type):
     """A vector register of `lanes` elements."""
@@ -58,7 +64,7 @@ class RegistersType(types.Type):
 
 @typeof_impl.register(registers.RegisterTile)
 def typeof_tile(tile, context):
-    return RegisterTileType(tile.rows, tile.vectors, tile.lanes, tile.planes, tile.step)
+    return RegisterTileType.of(tile)
 
 
 register_model(RegisterTileType)(models.OpaqueModel)
@@ -71,21 +77,17 @@ def unbox_tile(typ, tile, c):
 
 @infer_getattr
 class TileAttributes(AttributeTemplate):
-    """The numbers of a tile are integers that the compiler knows, its line is a tile."""
+    """The numbers of a tile are integers that the compiler knows."""
 
     key = RegisterTileType
 
-    def generic_resolve(self, tile, attribute):
+    def generic_resolve(self, _tile, attribute):
         """Return the type of an attribute."""
-        if attribute == "line":
-            return RegisterTileType(1, 1, tile.lanes, 1, 1)
         return types.intp if attribute in registers.RegisterTile.__slots__ else None
 
 
 @lower_getattr_generic(RegisterTileType)
 def tile_attribute(context, builder, typ, value, attribute):
-    if attribute == "line":
-        return context.get_dummy_value()
     return context.get_constant(types.intp, getattr(typ, attribute))
 
 
@@ -118,8 +120,9 @@ def lowers(twin: Callable[..., Any], result: Callable[..., Any]) -> Callable[...
 
 
 def element_pointer(context, builder, array_type, array, index):
-    data = context.make_array(array_type)(context, builder, array).data
-    return builder.gep(data, [index])
+    is_pointer = isinstance(array_type, CPointer)
+    first = array if is_pointer else context.make_array(array_type)(context, builder, array).data
+    return builder.gep(first, [index])
 
 
 def vector_pointer(context, builder, array_type, array, index, vector):
@@ -164,6 +167,11 @@ lowers(
     registers.row_registers,
     lambda tile, like: RegistersType(VectorType(like.dtype, tile.lanes), tile.planes * tile.vectors)(tile, like),
 )(emit_registers)
+
+
+@lowers(registers.line, lambda like: RegisterTileType(1, 1, target().lanes(like.dtype.bitwidth // 8), 1, 1)(like))
+def emit_line(context, builder, signature, args):
+    return context.get_dummy_value()
 
 
 @lowers(registers.get, lambda file, i: file.vector(file, types.intp))

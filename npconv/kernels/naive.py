@@ -1,16 +1,15 @@
 """The definition as seven compiled loops, one scalar product at a time: the first rung, and what the fast kernels are measured against."""
 
-from npconv.kernels.compile import kernel
+from npconv.kernels.compile import driver
 from npconv.kernels.registers import claim
 from npconv.kernels.tile import ADD, MUL
 
 
-@kernel
-def naive(tile, sizes, x, w, bias, y, counter, tally):
+@driver
+def naive(sizes, x, w, bias, y, counter, tally):
     """y[n, o, oh, ow] = sum over c, kh, kw of x[n, g*C + c, oh*sh + kh*dh - top, ow*sw + kw*dw - left] * w[o, c, kh, kw].
 
     x (N, groups, C, H, W); w (groups*F, C, KH, KW); y (N, groups, F, OH, OW). Units are output planes. Each product is rounded.
-    The tile is not used: one scalar at a time.
     """
     (units, groups, C, H, W, F, KH, KW, OH, OW, sh, sw, dh, dw, top, left) = sizes
     zero = y.dtype.type(0)

@@ -42,14 +42,14 @@ class RegisterTile:
         self.planes = planes
         self.step = step
 
-    @property
-    def line(self) -> "RegisterTile":
-        """The tile of one register: all that copying needs to know, so that it is compiled once for every tile."""
-        return RegisterTile(1, 1, self.lanes)
-
     def __repr__(self) -> str:
         planes = f"{self.planes} planes x " if self.planes > 1 else ""
         return f"{planes}{self.rows} rows x {self.vectors} vectors x {self.lanes} lanes"
+
+
+def line(like: Array) -> RegisterTile:
+    """Return the tile of one register for elements of the type of `like`: all that copying needs to know."""
+    return RegisterTile(1, 1, target().lanes(like.dtype.itemsize))
 
 
 def accumulators(tile: RegisterTile, like: Array) -> Registers:

@@ -6,6 +6,7 @@ from npconv.kernels.registers import (
     fma,
     get,
     lanes_below,
+    line,
     load,
     load_lanes,
     multiply,
@@ -25,7 +26,7 @@ MUL, ADD, IDLE_MUL, IDLE_ADD, ZEROS, MOVED = range(6)
 def multiply_tile(tile, w, w0, x, x0, offsets, first, last, bias, b0, y, y0, pitch, tally):
     """y[y0 + m*pitch + q] = sum over taps k of w[w0 + k*rows + m] * x[x0 + offsets[k] + q], taps `first` to `last` - 1 in order.
 
-    Goes on from the sums in y when first > 0; else starts from bias[b0 + m], or where there is no bias from the first product.
+    Goes on from the sums in y when first > 0; else starts from bias[b0 + m], or where b0 < 0 from the first product.
     The caller guarantees that ``vectors * lanes`` elements can be read at every tap and written in every row.
     """
     acc = accumulators(tile, x)
@@ -37,7 +38,7 @@ def multiply_tile(tile, w, w0, x, x0, offsets, first, last, bias, b0, y, y0, pit
         for m in range(tile.rows):
             for v in range(tile.vectors):
                 put(acc, m * tile.vectors + v, load(tile, y, y0 + m * pitch + v * tile.lanes))
-    elif bias.size > 0:
+    elif b0 >= 0:
         for m in range(tile.rows):
             for v in range(tile.vectors):
                 put(acc, m * tile.vectors + v, splat(tile, bias, b0 + m))
@@ -69,7 +70,7 @@ def multiply_tile(tile, w, w0, x, x0, offsets, first, last, bias, b0, y, y0, pit
 
 
 @kernel
-def store_tile(line, sums, s0, width, y, y0, plane, rows, q, stop, pitch, kept, step):
+def store_tile(sums, s0, width, y, y0, plane, rows, q, stop, pitch, kept, step):
     """Copy columns q to stop - 1 of a tile, `width` columns wide, to y and return how many elements that were.
 
     Column q is number q % pitch of row q // pitch; the first `kept` of a row are outputs, and row r begins at r*step in the plane.
@@ -84,7 +85,7 @@ def store_tile(line, sums, s0, width, y, y0, plane, rows, q, stop, pitch, kept, 
         n = min(run, kept - i)
         if n > 0:
             for m in range(rows):
-                copy(line, sums, s + m * width, y, y0 + m * plane + r * step + i, n)
+                copy(sums, s + m * width, y, y0 + m * plane + r * step + i, n)
             stored += n * rows
         s += run
         q += run
@@ -94,31 +95,33 @@ def store_tile(line, sums, s0, width, y, y0, plane, rows, q, stop, pitch, kept, 
 
 
 @kernel
-def copy(line, source, s, target, t, n):
+def copy(source, s, target, t, n):
     """Copy n elements, a vector at a time, and not one more."""
-    whole = n - n % line.lanes
-    for i in range(0, whole, line.lanes):
-        store(target, t + i, load(line, source, s + i))
+    tile = line(source)
+    whole = n - n % tile.lanes
+    for i in range(0, whole, tile.lanes):
+        store(target, t + i, load(tile, source, s + i))
     if whole < n:
         rest = lanes_below(n - whole)
-        store_lanes(target, t + whole, load_lanes(line, source, s + whole, rest), rest)
+        store_lanes(target, t + whole, load_lanes(tile, source, s + whole, rest), rest)
 
 
 @kernel
-def copy_every(line, source, s, step, target, t, n):
+def copy_every(source, s, step, target, t, n):
     """Copy n elements that stand `step` apart in the source."""
     if step == 1:
-        copy(line, source, s, target, t, n)
+        copy(source, s, target, t, n)
     else:
         for i in range(n):
             target[t + i] = source[s + i * step]
 
 
 @kernel
-def clear(line, target, t, n):
+def clear(target, t, n):
     """Set n elements to zero."""
-    nothing = zero(line, target)
-    whole = n - n % line.lanes
-    for i in range(0, whole, line.lanes):
+    tile = line(target)
+    nothing = zero(tile, target)
+    whole = n - n % tile.lanes
+    for i in range(0, whole, tile.lanes):
         store(target, t + i, nothing)
     store_lanes(target, t + whole, nothing, lanes_below(n - whole))

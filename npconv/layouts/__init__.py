@@ -18,12 +18,12 @@ __all__ = ["Layout", "NotServedError", "lay_out"]
 
 
 def lay_out(
-    geometry: Geometry, dtype: np.dtype[Any], method: str, bands: int = 1, tile: tuple[int, int] | None = None
+    geometry: Geometry, dtype: np.dtype[Any], method: str, bands: int = 1, tile: tuple[int, ...] | None = None
 ) -> Layout:
     """Return the layout of one method, by name.
 
-    `tile` forces (rows, vectors) of the dense methods, (planes, vectors) of the depthwise one; `bands` asks for at least so many
-    pieces of each plane.
+    `tile` forces (rows, vectors) or (rows, vectors, tail) of the dense methods, (planes, vectors) of the depthwise one; `bands` asks
+    for at least so many pieces of each plane.
     """
     if method == "naive":
         return naive_layout(geometry, dtype)

@@ -16,7 +16,7 @@ ENOUGH_SUMS = 20
 
 
 def depthwise_layout(
-    geometry: Geometry, dtype: np.dtype[Any], tile: tuple[int, int] | None = None, bands: int = 1
+    geometry: Geometry, dtype: np.dtype[Any], tile: tuple[int, ...] | None = None, bands: int = 1
 ) -> Layout:
     """Lay out rows that stream past a window of accumulator rows; `tile` may force its numbers of planes and vectors."""
     g = simplified(geometry)
@@ -68,13 +68,13 @@ def depthwise_layout(
     streams = sum(-(-steps // band_steps) for steps in steps_of_class)
     computed = (g.OH + (rows - 1) * streams) * stripes * vectors * lanes
     idle = g.N * g.O * (computed - g.OH * g.OW)
-    each = (
-        g.KH * g.KW * max(vectors / 2, vectors / rows, 4 / rows / planes)
-        + g.KW * vectors * (0 if left == 0 else 2)
-        + 10
-    )
-    head = (RegisterTile(rows, vectors, lanes, planes, min(sw, 2)), sizes, table(sets))
-    return Layout("depthwise", depthwise, head, pack, as_given, units, 0, idle, 0, g.N * g.O * g.OH * stripes * each)
+    each = g.KH * g.KW * max(vectors / 2, vectors / rows, 4 / rows / planes) + 10
+    each += g.KW * vectors * 2 if left else 0
+    window = RegisterTile(rows, vectors, lanes, planes, min(sw, 2))
+    return Layout(
+        "depthwise", depthwise, window, (planes, vectors), (window, sizes, table(sets)), pack, as_given, units, 0, idle, 0,
+        g.N * g.O * g.OH * stripes * each,
+    )  # fmt: skip
 
 
 def fits(rows: int, vectors: int, stride: int, *, integer: bool) -> bool:

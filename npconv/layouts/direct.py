@@ -1,4 +1,4 @@
-"""Layout of `npconv.kernels.direct`: phase planes, offsets of the taps, bands of rows."""
+"""Layout of `npconv.kernels.direct`: how the image is seen, offsets of the taps, bands of rows."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,33 +7,53 @@ import numpy as np
 
 from npconv.geometry import Geometry
 from npconv.kernels.direct import direct
-from npconv.kernels.registers import RegisterTile
 from npconv.kernels.targets import target
-from npconv.layouts.layout import Layout, NotServedError, in_blocks, simplified, table, tile_cycles
+from npconv.layouts.layout import Layout, NotServedError, Tiling, in_blocks, simplified, table
 
-# The planes of a band stay in the second-level cache while its filters pass over them.
+# What a band reads stays in the second-level cache while one block of filters after another passes over it.
 PLANE_BYTES = 512 * 1024
 # Beyond this a method that copies has no business copying.
 SCRATCH_BYTES = 64 * 1024 * 1024
+# Cycles to begin copying a run of neighbours, and to put a run of a tile in its place.
+CYCLES_OF_A_RUN = 12
 
 
 @dataclass(frozen=True, slots=True)
-class PhasePlanes:
-    """The planes that `direct` copies, with padding and stride taken out of them.
+class Planes:
+    """How `direct` sees the image: planes in which the outputs of a row follow one another at every tap.
 
-    Tap kh reads row ``kh*dh // sh`` of the phase ``kh*dh % sh``, from the output row on; columns likewise.
+    Attributes
+    ----------
+    views : list of (int, int)
+        A copied plane for each: the row and the column of the padded image that its first cell holds. None where x itself is read.
+    rows, columns : list of (int, int)
+        For each row and column of the kernel where it reads: the row or column of the plane, and that of the view.
+    pitch : int
+        Cells from one row of a plane to the next.
+    overhang : int
+        Cells that are read past a plane's last row.
     """
 
+    views: list[tuple[int, int]]
     rows: list[tuple[int, int]]
     columns: list[tuple[int, int]]
-    phases: list[tuple[int, int]]
-    reach_rows: int
     pitch: int
     overhang: int
 
+    @property
+    def reach(self) -> int:
+        """Rows of a plane that a band needs below its own."""
+        return max(row for row, _ in self.rows)
+
     @classmethod
-    def of(cls, g: Geometry) -> "PhasePlanes":
-        """Return the planes of a geometry, rows as close together as their zeros allow."""
+    def of_x(cls, g: Geometry) -> "Planes":
+        """Return x itself, where there is no padding and no stride."""
+        (dh, dw) = g.dilation
+        return cls([], [(kh * dh, 0) for kh in range(g.KH)], [(kw * dw, 0) for kw in range(g.KW)], g.W, 0)
+
+    @classmethod
+    def padded(cls, g: Geometry) -> "Planes":
+        """Return planes with zeros around them, one for each phase of the stride, rows as close together as their zeros allow."""
         left = g.padding[1][0]
         (sh, sw), (dh, dw) = g.stride, g.dilation
         rows = [divmod(kh * dh, sh) for kh in range(g.KH)]
@@ -46,8 +66,32 @@ class PhasePlanes:
             # The zeros past a row's end may be those before the next row's beginning.
             pitch = max(pitch, last, read - first)
             read_most, first_most = max(read_most, read), max(first_most, first)
-        phases = sorted({(a, b) for _, a in rows for _, b in columns})
-        return cls(rows, columns, phases, max(row for row, _ in rows), pitch, max(read_most - pitch, first_most))
+        return cls(views_of(rows, columns), rows, columns, pitch, max(read_most - pitch, first_most))
+
+    @classmethod
+    def shifted(cls, g: Geometry) -> "Planes":
+        """Return a plane for each column of the kernel, shifted by it: each as wide as the output, so that no lane is wasted."""
+        (sh, _), (dh, dw) = g.stride, g.dilation
+        rows = [divmod(kh * dh, sh) for kh in range(g.KH)]
+        columns = [(0, kw * dw) for kw in range(g.KW)]
+        return cls(views_of(rows, columns), rows, columns, g.OW, 0)
+
+    def plane(self, band_rows: int, lanes: int) -> int:
+        """Return the cells of a plane for a band of output rows, a whole number of vectors."""
+        return -(-((band_rows + self.reach) * self.pitch + self.overhang) // lanes) * lanes
+
+    def copy_cycles(self, g: Geometry, band_rows: int, lanes: int) -> float:
+        """Estimate the cycles that copying a channel's planes for one band takes."""
+        rows = band_rows + self.reach
+        runs = 1 if (g.W, *g.stride) == (self.pitch, 1, 1) else rows
+        gaps = 0 if (self.pitch, g.W) == (g.OW, g.OW) and len(self.columns) == 1 else rows / 2
+        per_vector = 2 if g.stride[1] == 1 else lanes
+        return len(self.views) * ((2 + runs + gaps) * CYCLES_OF_A_RUN + rows * self.pitch / lanes * per_vector)
+
+
+def views_of(rows: list[tuple[int, int]], columns: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the views that taps use."""
+    return sorted({(a, b) for _, a in rows for _, b in columns})
 
 
 def real_cells(size: int, stride: int, start: int, cells: int) -> tuple[int, int]:
@@ -56,85 +100,119 @@ def real_cells(size: int, stride: int, start: int, cells: int) -> tuple[int, int
     return first, max(first, min(cells, (size - 1 - start) // stride + 1))
 
 
+@dataclass(frozen=True, slots=True)
+class Bands:
+    """One way to convolve: planes, how they are cut into bands of flat columns, and the bands into tiles."""
+
+    g: Geometry
+    planes: Planes
+    columns: int
+    number: int
+    tiling: Tiling
+
+    @classmethod
+    def of(cls, g: Geometry, planes: Planes, tile: tuple[int, ...], lanes: int, itemsize: int, bands: int) -> "Bands":
+        """Cut planes into at least `bands` bands where that can be."""
+        width = tile[1] * lanes
+        if planes.views:
+            row_bytes = g.group_channels * len(planes.views) * planes.pitch * itemsize
+            most = max(1, min(-(-g.OH // bands), PLANE_BYTES // row_bytes - planes.reach))
+            rows = -(-g.OH // -(-g.OH // most))
+            columns, number = rows * planes.pitch, -(-g.OH // rows)
+        else:
+            # Bands of whole rows, or of any columns where rows do not matter.
+            flat_columns = (g.OH - 1) * g.W + g.OW
+            bands = max(bands, -(-g.group_channels * g.H * g.W * itemsize // PLANE_BYTES))
+            columns, number = even_bands(flat_columns, g.W if g.W > g.OW else width, width, bands)
+        filled = min(columns - (planes.pitch - g.OW), (g.OH - 1) * planes.pitch + g.OW)
+        return cls(g, planes, columns, number, Tiling.of(filled, tile, lanes))
+
+    def lengths(self) -> tuple[int, int]:
+        """Return the columns of a band that outputs are in, and those of the last."""
+        flat_columns = (self.g.OH - 1) * self.planes.pitch + self.g.OW
+        usual = self.columns - (self.planes.pitch - self.g.OW)
+        return min(usual, flat_columns), flat_columns - (self.number - 1) * self.columns
+
+    def cycles(self) -> float:
+        """Estimate the cycles of all."""
+        g, (usual, last), tiling = self.g, self.lengths(), self.tiling
+        blocks = -(-g.group_filters // tiling.rows)
+        tiles = (self.number - 1) * tiling.cycles(usual, g.K) + tiling.cycles(last, g.K)
+        copying = storing = 0.0
+        if self.planes.views:
+            band_rows = self.columns // self.planes.pitch
+            copying = self.number * g.group_channels * self.planes.copy_cycles(g, band_rows, tiling.lanes)
+        if self.planes.pitch > g.OW:
+            segments = g.OH * (1 + g.OW / (tiling.vectors * tiling.lanes))
+            storing = g.group_filters * segments * CYCLES_OF_A_RUN
+        return g.N * g.groups * (blocks * tiles + copying + storing)
+
+    def computed(self) -> int:
+        """Return how many columns all tiles of one plane have."""
+        usual, last = self.lengths()
+        return (self.number - 1) * self.tiling.computed(usual) + self.tiling.computed(last)
+
+
 def direct_layout(
-    geometry: Geometry, dtype: np.dtype[Any], tile: tuple[int, int] | None = None, bands: int = 1
+    geometry: Geometry, dtype: np.dtype[Any], tile: tuple[int, ...] | None = None, bands: int = 1
 ) -> Layout:
     """Lay out the convolution over an offset table, in at least `bands` bands of output rows where that can be."""
     g = simplified(geometry)
-    lanes, F, integer = target().lanes(dtype.itemsize), g.group_filters, dtype.kind == "i"
-    planes = PhasePlanes.of(g)
-    padded = g.stride != (1, 1) or any(sum(g.padding, ()))
-    flat_columns = (g.OH - 1) * (planes.pitch if padded else g.W) + g.OW
-
-    def copies(vectors: int) -> bool:
-        """Return whether planes are copied: to pad them, or since a vector is longer than all there is to read."""
-        return padded or flat_columns < vectors * lanes
-
-    def cost(rows: int, vectors: int) -> float:
-        copied_rows = g.N * g.C * len(planes.phases) * (g.OH + planes.reach_rows) if copies(vectors) else 0
-        tiles = g.N * g.groups * -(-flat_columns // (vectors * lanes)) * -(-F // rows)
-        return copied_rows * (30 + planes.pitch / lanes) + tiles * tile_cycles(rows, vectors, g.K)
-
-    rows, vectors = tile or min(target().tiles(integer=integer), key=lambda tile: cost(*tile))
-    width, blocks = vectors * lanes, -(-F // rows)
-    band_columns, bands, pitch, plane, plane_rows, offsets, copied = (
-        copied_planes(g, planes, dtype, bands) if copies(vectors) else planes_of_x(g, width, bands)
-    )
-    scratch = (g.group_channels * len(planes.phases) * plane + width) * copies(vectors) + rows * width
+    lanes, F = target().lanes(dtype.itemsize), g.group_filters
+    tiles = [tile] if tile else list(target().tiles(integer=dtype.kind == "i"))
+    kinds = [Planes.padded(g), Planes.shifted(g)]
+    ways = [
+        Bands.of(g, planes, tile_of, lanes, dtype.itemsize, bands)
+        for tile_of in tiles
+        for planes in ([Planes.of_x(g)] if reads_x(g, tile_of[1] * lanes) else kinds)
+    ]
+    best = min(ways, key=Bands.cycles)
+    planes, tiling = best.planes, best.tiling
+    rows, width, blocks = tiling.rows, tiling.vectors * lanes, -(-F // tiling.rows)
+    plane_rows = best.columns // planes.pitch + planes.reach if planes.views else g.H
+    plane = planes.plane(plane_rows - planes.reach, lanes) if planes.views else g.H * g.W
+    number = max(1, len(planes.views))
+    scratch = (g.group_channels * number * plane + width) * bool(planes.views) + rows * width
     if scratch * dtype.itemsize > SCRATCH_BYTES:
         raise NotServedError(
             f"method 'direct' would copy the padded planes of a group, {scratch * dtype.itemsize} bytes, and it allows itself "
             f"{SCRATCH_BYTES}. Use method='im2col', which copies no planes."
         )
-    units = g.N * g.groups * bands
-    sizes = (
-        units, g.groups, bands, band_columns, g.group_channels, g.H, g.W, F, blocks, g.K, g.OH, g.OW,
-        int(copies(vectors)), pitch, plane, *g.stride, g.padding[0][0], g.padding[1][0], plane_rows,
-    )  # fmt: skip
-    head = (
-        RegisterTile(rows, vectors, lanes),
-        sizes,
-        table(offsets),
-        table(n for phase in planes.phases for n in phase),
-    )
-    ends = [min((band + 1) * band_columns - (pitch - g.OW), flat_columns) for band in range(bands)]
-    tiles = sum(-(-(end - band * band_columns) // width) for band, end in enumerate(ends))
-    idle = g.N * g.groups * tiles * width * blocks * rows - g.P
-    packs = in_blocks(g.groups, rows)
-    return Layout("direct", direct, head, *packs, units, scratch, idle, g.N * g.C * copied, cost(rows, vectors))
-
-
-def copied_planes(
-    g: Geometry, planes: PhasePlanes, dtype: np.dtype[Any], bands: int
-) -> tuple[int, int, int, int, int, list[int], int]:
-    """Return columns of a band, bands, pitch, plane, rows of a plane, offsets and elements copied, where planes are copied."""
-    row_bytes = g.group_channels * len(planes.phases) * planes.pitch * dtype.itemsize
-    band_rows = max(1, min(-(-g.OH // bands), PLANE_BYTES // row_bytes - planes.reach_rows))
-    bands, plane_rows = -(-g.OH // band_rows), band_rows + planes.reach_rows
-    plane = plane_rows * planes.pitch + planes.overhang
+    views = planes.views or [(0, 0)]
     offsets = [
-        (c * len(planes.phases) + planes.phases.index((a, b))) * plane + row * planes.pitch + column
+        (c * number + views.index((a, b))) * plane + row * planes.pitch + column
         for c in range(g.group_channels) for row, a in planes.rows for column, b in planes.columns
     ]  # fmt: skip
+    units = g.N * g.groups * best.number
+    sizes = (
+        units, g.groups, best.number, best.columns, g.group_channels, g.H, g.W, F, blocks, g.K, g.OH, g.OW,
+        int(bool(planes.views)), planes.pitch, plane, *g.stride, g.padding[0][0], g.padding[1][0], plane_rows,
+    )  # fmt: skip
+    head = (*tiling.kernels(dtype), sizes, table(offsets), table(n for view in planes.views for n in view))
+    idle = g.N * g.groups * best.computed() * blocks * rows - g.P
+    return Layout(
+        "direct", direct, tiling.wide(), tiling.choice, head, *in_blocks(g.groups, rows), units, scratch, idle,
+        copied_cells(best, plane_rows), best.cycles(),
+    )  # fmt: skip
+
+
+def reads_x(g: Geometry, width: int) -> bool:
+    """Return whether x can be read as it is: no zeros to put around it, no stride, and no tile wider than all there is to read."""
+    return g.stride == (1, 1) and not any(sum(g.padding, ())) and width <= (g.OH - 1) * g.W + g.OW
+
+
+def copied_cells(way: Bands, plane_rows: int) -> int:
+    """Return how many elements of x are copied to planes."""
+    g, planes = way.g, way.planes
     (top, _), (left, _) = g.padding
     copied = 0
-    for a, b in planes.phases:
+    for a, b in planes.views:
         first, last = real_cells(g.W, g.stride[1], b - left, planes.pitch)
-        for band in range(bands):
-            r_first, r_last = real_cells(g.H, g.stride[0], band * band_rows * g.stride[0] + a - top, plane_rows)
+        for band in range(way.number):
+            up = band * (way.columns // planes.pitch) * g.stride[0] + a - top
+            r_first, r_last = real_cells(g.H, g.stride[0], up, plane_rows)
             copied += (last - first) * (r_last - r_first)
-    return band_rows * planes.pitch, bands, planes.pitch, plane, plane_rows, offsets, copied
-
-
-def planes_of_x(g: Geometry, width: int, bands: int) -> tuple[int, int, int, int, int, list[int], int]:
-    """Return the same numbers where x itself is read: bands of whole rows, or of any columns where rows do not matter."""
-    dh, dw = g.dilation
-    flat_columns = (g.OH - 1) * g.W + g.OW
-    band_columns, bands = even_bands(flat_columns, g.W if g.W > g.OW else width, width, bands)
-    offsets = [
-        (c * g.H + kh * dh) * g.W + kw * dw for c in range(g.group_channels) for kh in range(g.KH) for kw in range(g.KW)
-    ]
-    return band_columns, bands, g.W, g.H * g.W, g.H, offsets, 0
+    return g.N * g.C * copied
 
 
 def even_bands(columns: int, unit: int, shortest: int, bands: int) -> tuple[int, int]:

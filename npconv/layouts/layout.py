@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from npconv.geometry import Geometry
+from npconv.kernels.calls import TileKernel
 from npconv.kernels.registers import RegisterTile
+from npconv.kernels.tile import multiply_tile
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
@@ -16,7 +19,7 @@ class NotServedError(ValueError):
     """A method cannot serve a geometry; the text says why and what can."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Layout:
     """One method, ready for one geometry.
 
@@ -26,8 +29,12 @@ class Layout:
         Name of the method.
     kernel : callable
         Its compiled function, called as ``kernel(*head, x, w, bias, y, counter, tally, *workspace)``.
-    head : tuple
-        Register tile, sizes and tables.
+    tile : RegisterTile
+        The register tile.
+    choice : tuple of int
+        What `lay_out` must be given as its `tile` to choose the same.
+    parts : tuple
+        What the kernel is given before the arrays: tile kernels, sizes and tables.
     pack : callable
         Turns weights (O, C // groups, KH, KW) into the order in which the kernel reads them.
     pack_bias : callable
@@ -46,7 +53,9 @@ class Layout:
 
     method: str
     kernel: Callable[..., None]
-    head: tuple[Any, ...]
+    tile: RegisterTile
+    choice: tuple[int, ...]
+    parts: tuple[Any, ...]
     pack: Callable[[Array], Array]
     pack_bias: Callable[[Array], Array]
     units: int
@@ -56,10 +65,15 @@ class Layout:
     cycles: float
 
     @property
-    def tile(self) -> RegisterTile:
-        """The register tile."""
-        tile: RegisterTile = self.head[0]
-        return tile
+    def tail(self) -> str:
+        """What to say of the last tile in a band, where it is another."""
+        _, wide, tail = (*self.choice, 0, 0, 0)[:3]
+        return f", the last of a band {tail} wide" if 0 < tail < wide else ""
+
+    @cached_property
+    def head(self) -> tuple[Any, ...]:
+        """Return the parts as the kernel takes them: tile kernels compiled."""
+        return tuple(part.for_driver if isinstance(part, TileKernel) else part for part in self.parts)
 
 
 def table(values: Iterable[int]) -> Array:
@@ -125,6 +139,68 @@ def axis_spans(geometry: Geometry) -> tuple[list[tuple[int, int]], list[tuple[in
         taps_on_image(geometry.H, geometry.KH, sh, dh, top, geometry.OH),
         taps_on_image(geometry.W, geometry.KW, sw, dw, left, geometry.OW),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """How the dense kernels cut neighbouring outputs, `columns` of them, into tiles: all but the last are wide.
+
+    Attributes
+    ----------
+    rows, vectors : int
+        The wide tile: filters, and vectors of outputs.
+    tail : int
+        Vectors of the last tile.
+    lanes : int
+        Outputs in a vector.
+    """
+
+    rows: int
+    vectors: int
+    tail: int
+    lanes: int
+
+    @classmethod
+    def of(cls, columns: int, choice: tuple[int, ...], lanes: int) -> "Tiling":
+        """Return the tiling for (rows, vectors, tail), or for (rows, vectors) that whose tail is no wider than the columns need."""
+        rows, vectors, *tail = choice
+        return cls(rows, vectors, tail[0] if tail else -(-(columns % (vectors * lanes)) // lanes) or vectors, lanes)
+
+    @property
+    def choice(self) -> tuple[int, int, int]:
+        """Rows, vectors, vectors of the tail."""
+        return self.rows, self.vectors, self.tail
+
+    def wide_tiles(self, columns: int) -> int:
+        """Return how many wide tiles there are before the tail."""
+        return max(0, -(-(columns - self.tail * self.lanes) // (self.vectors * self.lanes)))
+
+    def number(self, columns: int) -> int:
+        """Return how many tiles there are."""
+        wide = self.wide_tiles(columns)
+        return wide + (columns > wide * self.vectors * self.lanes)
+
+    def computed(self, columns: int) -> int:
+        """Return how many columns all tiles have."""
+        wide = self.wide_tiles(columns)
+        return (wide * self.vectors + (self.number(columns) - wide) * self.tail) * self.lanes
+
+    def cycles(self, columns: int, K: int) -> float:
+        """Estimate the cycles that all tiles of these columns take for one block of filters."""
+        wide = self.wide_tiles(columns)
+        tails = self.number(columns) - wide
+        return wide * tile_cycles(self.rows, self.vectors, K) + tails * tile_cycles(self.rows, self.tail, K)
+
+    def wide(self) -> RegisterTile:
+        """Return the wide tile."""
+        return RegisterTile(self.rows, self.vectors, self.lanes)
+
+    def kernels(self, dtype: np.dtype[Any]) -> tuple[TileKernel, TileKernel]:
+        """Return what drivers are given first: the kernels of the wide tile and of the tail."""
+        wide = TileKernel(multiply_tile, self.wide(), dtype)
+        if self.tail == self.vectors:
+            return wide, wide
+        return wide, TileKernel(multiply_tile, RegisterTile(self.rows, self.tail, self.lanes), dtype)
 
 
 def tile_cycles(rows: int, vectors: int, taps: int) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from bench.layers import Array
-from npconv.kernels.compile import kernel
+from npconv.kernels.compile import driver
 from npconv.kernels.registers import RegisterTile, accumulators, fma, get, load, put, splat, store
 from npconv.kernels.targets import target
 
@@ -21,7 +21,7 @@ SECONDS = 0.4
 COPIES = {"in cache": 3 * 2**20, "in memory": 2**27}
 
 
-@kernel
+@driver
 def multiply_add(tile: RegisterTile, a: Array, y: Array, rounds: int) -> None:
     """y[j] += rounds * a[0] * a[1] for every element of the tile, a multiply-add a round; no loads in between."""
     acc = accumulators(tile, y)

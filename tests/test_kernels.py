@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,7 @@ def plan_of(
     case: Case,
     operands: Operands,
     method: str,
-    tile: tuple[int, int] | None = None,
+    tile: tuple[int, ...] | None = None,
     bands: int = 1,
     num_threads: int = 1,
 ) -> Conv2dPlan:
@@ -245,6 +246,19 @@ def test_no_tile_changes_a_bit(name: str) -> None:
             if planes == 1 or (one_filter and case.geometry.C % planes == 0):
                 y = run(case, operands, "depthwise", tile=(planes, vectors))
                 assert bits(y) == expected, (planes, vectors)
+
+
+@pytest.mark.kernels
+@each_of_many_tiles
+def test_a_tail_of_any_width_changes_no_bit_and_is_predicted(name: str) -> None:
+    case = EVERY_CASE[name]
+    operands = dense(case)
+    expected = bits(run(case, operands, "direct"))
+    for method, tail in product(("direct", "im2col"), (1, 2)):
+        plan = plan_of(case, operands, method, tile=(*DENSE_TILE, tail))
+        y, counts = plan(operands[0], return_counts=True)
+        assert bits(y) == expected, (method, tail)
+        assert counts == plan.counts, (method, tail)
 
 
 @pytest.mark.kernels

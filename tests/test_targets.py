@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import product
-from typing import Any
+from typing import Any, cast
 
 import numba
 import numpy as np
@@ -120,14 +120,16 @@ def whole_kernels() -> dict[str, dict[str, Any]]:
     """Convolve with kernels that are compiled afresh; return what their machine code is and whether the results are right."""
     found = {}
     for method, case in SMALL.items():
-        kernel = KERNELS[method]
-        kernel._cache.disable()
+        kernel, tiles = KERNELS[method], cast("Any", multiply_tile)
+        for function in (kernel, tiles):
+            function._cache.disable()
         x, weight, bias = small_integers(case, "float32", seed=1)
         dtypes = (x.dtype, x.dtype)
         plan = Conv2dPlan(case.geometry, weight, bias, dtypes, method, 1, tile=SMALL_TILE[method])
         right = np.array_equal(plan(x), tap_by_tap(x, weight, bias, case.geometry))
-        (text,) = kernel.inspect_asm().values()
-        found[method] = asdict(Assembly.of(text)) | {"right": bool(right)}
+        # The dense methods multiply in tile kernels, which they call by address.
+        texts = [*kernel.inspect_asm().values(), *(tiles.inspect_asm().values() if method != "depthwise" else ())]
+        found[method] = asdict(Assembly.of("\n".join(texts))) | {"right": bool(right)}
     return found
 
 

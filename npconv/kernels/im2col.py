@@ -15,20 +15,21 @@ def im2col(tile, tail, sizes, offsets, spans, x, w, bias, y, counter, tally, scr
     """Convolve units (group, tile of columns), claimed from `counter`, into y. `packed` is `scratch`, read-only.
 
     x (N, groups, C, H, W); w [group][block][k][rows]; y (N, groups, F, OH, OW); spans: for each kernel row, then each kernel
-    column, the first and past-the-last output index at which it meets the image. Of each group the last tile is a `tail`.
+    column, the first and past-the-last output index at which it meets the image. The last tile of a group is a `tail` if that is enough.
     """
     (units, groups, tiles, N, C, H, W, F, blocks, K, OH, OW, channels) = sizes[:13]
     P = OH * OW
     taps = K // C
     rows = tile[0]
-    panel = tile[1] * line(x).lanes
+    lanes = line(x).lanes
+    panel = tile[1] * lanes
     sums = channels * taps * panel
     additions = K if bias.size > 0 else K - 1
     unit = claim(counter)
     while unit < units:
-        vectors, code = tile[1:] if unit % tiles < tiles - 1 else tail[1:]
-        width = vectors * line(x).lanes
         q = unit % tiles * panel
+        vectors, code = tile[1:] if N * P - q > tail[1] * lanes else tail[1:]
+        width = vectors * lanes
         g = unit // tiles
         stop = min(q + width, N * P)
         for c in range(0, C, channels):

@@ -8,7 +8,8 @@ import itertools
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from bench.layers import Array, Layer
 from bench.report import Bar, Report, Table, progress
 from bench.strip import write_package
 from bench.worker import working
+from npconv.kernels.calls import TileKernel
+from npconv.layouts import Layout
 
 UNCOUNTED = "uncounted"
 # Seconds for each layer in a round; rounds follow one another until so many seconds have passed, and at least a few.
@@ -37,25 +40,40 @@ class Call:
     Both read and write the same arrays, so that nothing differs but the machine code: no address, no alignment.
     """
 
-    counted: Any
-    uncounted: Any
-    arguments: tuple[Any, ...]
+    counted: Callable[[], None]
+    uncounted: Callable[[], None]
     counter: Array
     tally: Array
 
     @classmethod
-    def of(cls, kernel: Any, arguments: tuple[Any, ...]) -> "Call":
-        """Return the pair of a kernel and its twin in the package without counters."""
-        function = kernel.py_func
-        module = importlib.import_module(f"{UNCOUNTED}.{function.__module__.rpartition('.')[2]}")
-        given = dict(zip(inspect.signature(function).parameters, arguments, strict=True))
-        return cls(kernel, getattr(module, function.__name__), arguments, given["counter"], given["tally"])
+    def of(cls, layout: Layout, arguments: tuple[Any, ...]) -> "Call":
+        """Return the pair of a layout's kernels, its tile kernels too, and their twins in the package without counters."""
+        kernel = twin(layout.kernel)
+        parts = [
+            TileKernel(twin(part.function), part.tile, part.dtype).for_driver if isinstance(part, TileKernel) else part
+            for part in layout.parts
+        ]
+        given = dict(zip(inspect.signature(kernel.py_func).parameters, arguments, strict=True))
+        counted: Any = layout.kernel
+        return cls(
+            partial(counted, *arguments),
+            partial(kernel, *parts, *arguments[len(parts) :]),
+            given["counter"],
+            given["tally"],
+        )
 
-    def run(self, kernel: Any) -> float:
+    def run(self, kernel: Callable[[], None]) -> float:
         """Run one of the two kernels and return its seconds."""
         # Units of work that were claimed, which a plan sets to zero too; no arithmetic is counted here.
         self.counter[0] = 0
-        return seconds_of(lambda: kernel(*self.arguments))
+        return seconds_of(kernel)
+
+
+def twin(kernel: Any) -> Any:
+    """Return the same kernel of the package without counters."""
+    function = kernel.py_func
+    module = importlib.import_module(f"{UNCOUNTED}.{function.__module__.rpartition('.')[2]}")
+    return getattr(module, function.__name__)
 
 
 class Pairs:
@@ -91,7 +109,7 @@ class Pairs:
         recorder.layout = dataclasses.replace(plan.layout, kernel=record)
         recorder(x, out=y)
         (arguments,) = made
-        call = Call.of(plan.layout.kernel, arguments)
+        call = Call.of(plan.layout, arguments)
         outputs, tallies = [], []
         for kernel in (call.counted, call.uncounted):
             y.fill(np.nan)

@@ -10,8 +10,9 @@ from npconv.kernels.direct import direct
 from npconv.kernels.targets import target
 from npconv.layouts.layout import Layout, NotServedError, Tiling, in_blocks, simplified, table
 
-# What a band reads stays in the second-level cache while one block of filters after another passes over it.
+# What a band reads stays in the second-level cache while one block of filters after another passes over it: planes, or x itself.
 PLANE_BYTES = 512 * 1024
+X_BYTES = 1024 * 1024
 # Beyond this a method that copies has no business copying.
 SCRATCH_BYTES = 64 * 1024 * 1024
 # Cycles to begin copying a run of neighbours, and to put a run of a tile in its place.
@@ -122,7 +123,7 @@ class Bands:
         else:
             # Bands of whole rows, or of any columns where rows do not matter.
             flat_columns = (g.OH - 1) * g.W + g.OW
-            bands = max(bands, -(-g.group_channels * g.H * g.W * itemsize // PLANE_BYTES))
+            bands = max(bands, -(-g.group_channels * g.H * g.W * itemsize // X_BYTES))
             columns, number = even_bands(flat_columns, g.W if g.W > g.OW else width, width, bands)
         filled = min(columns - (planes.pitch - g.OW), (g.OH - 1) * planes.pitch + g.OW)
         return cls(g, planes, columns, number, Tiling.of(filled, tile, lanes))

@@ -3,7 +3,6 @@
 All of it in Python integers, axis by axis, before anything is allocated.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from math import gcd
 from typing import Any, SupportsIndex
@@ -291,37 +290,57 @@ def output_size(n: int, k: int, s: int, d: int, p0: int, p1: int) -> int:
 
 
 def valid_taps(n: int, k: int, s: int, d: int, p0: int, p1: int) -> int:
-    """Return V, the pairs (output, tap) of an axis that meet a real cell, in k steps whatever n is.
+    """Return V, the pairs (output, tap) of an axis that meet a real cell.
 
     Three windows of 3 taps over 3 cells: the first and the last have one tap on padding.
 
     >>> valid_taps(3, 3, 1, 1, 1, 1)
     7
     """
-    return sum(max(0, last - first + 1) for first, last in _outputs_on_cells(n, k, s, d, p0, p1))
+    o = output_size(n, k, s, d, p0, p1)
+    # Tap j of output i meets cell i*s + j*d - p0, a real one from 0 to n - 1.
+    return _pairs_up_to(n - 1 + p0, o, s, k, d) - _pairs_up_to(p0 - 1, o, s, k, d)
 
 
 def covered_outputs(n: int, k: int, s: int, d: int, p0: int, p1: int) -> int:
-    """Return A, the outputs of an axis that meet a real cell with one tap or more: the union of what V sums.
+    """Return A, the outputs of an axis that meet a real cell with one tap or more.
 
     Of four windows of 1 tap over 2 cells and a zero on either side, two see that zero alone.
 
     >>> covered_outputs(2, 1, 1, 1, 1, 1)
     2
     """
-    covered, earliest = 0, output_size(n, k, s, d, p0, p1)
-    # From tap to tap neither end of the interval moves up, so what is new lies before the earliest output so far.
-    for first, last in _outputs_on_cells(n, k, s, d, p0, p1):
-        covered += max(0, min(last, earliest - 1) - first + 1)
-        earliest = first
-    return covered
+    if d >= n:
+        # Taps are so far apart that no output meets two real cells.
+        return valid_taps(n, k, s, d, p0, p1)
+    # Taps are so close together that none step over the image: every window that reaches across its edges meets it.
+    last = min(output_size(n, k, s, d, p0, p1) - 1, (n - 1 + p0) // s)
+    return max(0, last - max(0, -(((k - 1) * d - p0) // s)) + 1)
 
 
-def _outputs_on_cells(n: int, k: int, s: int, d: int, p0: int, p1: int) -> Iterator[tuple[int, int]]:
-    """Yield for each tap the first and the last output at which it meets a real cell; they cross if there is none."""
-    o = output_size(n, k, s, d, p0, p1)
-    for j in range(k):
-        yield max(0, -((j * d - p0) // s)), min(o - 1, (n - 1 + p0 - j * d) // s)
+def _pairs_up_to(limit: int, o: int, s: int, k: int, d: int) -> int:
+    """Return how many pairs i < o, j < k have i*s + j*d <= limit."""
+    if limit < 0:
+        return 0
+    # Of the taps j <= limit // d, the first meet the limit with every output, the others with (limit - j*d) // s + 1 of them.
+    taps = min(k, limit // d + 1)
+    whole = min(taps, max(0, (limit - (o - 1) * s) // d + 1))
+    # Counted from the last tap down, so that the terms grow.
+    return whole * o + (taps - whole) + _sum_of_quotients(taps - whole, d, limit - (taps - 1) * d, s)
+
+
+def _sum_of_quotients(count: int, a: int, b: int, m: int) -> int:
+    """Return the sum of (a*i + b) // m over i < count, in as many steps as Euclid's algorithm takes for a and m.
+
+    The sum counts the points with whole coordinates under a line; once the whole part of its slope is taken off, the axes change places.
+    """
+    total = 0
+    while count > 0:
+        total += a // m * (count * (count - 1) // 2) + b // m * count
+        a, b = a % m, b % m
+        # What is left under the line, seen from the other axis: as many steps as the line rises.
+        count, b, a, m = (a * count + b) // m, (a * count + b) % m, m, a
+    return total
 
 
 def _geometry(x: Shape, weight: Shape, stride: Any, padding: Any, dilation: Any, groups: Any) -> Geometry:

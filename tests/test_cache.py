@@ -60,7 +60,7 @@ print(len(kernels) > 10, any(kernel.signatures for kernel in kernels))
 @pytest.mark.parametrize(
     ("room", "line", "edited"),
     [
-        ("tile.py", "store(target, t + i, load(line, source, s + i))", "store(target, t + i, load(line, source, s))"),
+        ("tile.py", "store(target, t + i, load(tile, source, s + i))", "store(target, t + i, load(tile, source, s))"),
         # A code generator: the bytecode of every kernel stays as it is.
         ("lowering.py", "low = at(args[2])", "low = at(builder.sub(args[2], ir.Constant(INT64, 1)))"),
     ],

@@ -142,6 +142,9 @@ def test_the_sums_do_not_walk(huge: int) -> None:
     assert covered_outputs(5, 3, 1, 1, huge, huge) == 7
     assert valid_taps(5, 3, 1, huge, huge, huge) == 5
     assert covered_outputs(5, 3, huge, 1, huge, huge) == 1
+    assert valid_taps(2 * huge, huge, 1, 1, 0, 0) == (huge + 1) * huge
+    assert covered_outputs(2 * huge, huge, 1, 1, 0, 0) == huge + 1
+    assert valid_taps(3, huge, 1, 2, huge, huge) == 3 * (huge // 2 + 1) - 1
 
 
 # a layer

@@ -4,12 +4,13 @@ import os
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import npconv
 from npconv.kernels import compile as compiler
-from processes import COMPILED, printed, run_python, start_python
+from processes import COMPILED, JIT, printed, run_python, start_python
 
 # The smallest kernel, one that calls another.
 CALL = """
@@ -164,3 +165,41 @@ def test_reading_can_be_switched_off_and_on(tmp_path: Path) -> None:
     assert run(switched + CALL + STATISTICS, tmp_path) == RIGHT + "0 1\n"
     switched += "shuffle._cache.enable()\n"
     assert run(switched + CALL + STATISTICS, tmp_path) == RIGHT + "1 0\n"
+
+
+def doubled(number: float) -> float:
+    return 2 * number
+
+
+@pytest.mark.skipif(not JIT, reason="nothing is compiled")
+def test_code_is_stored_read_ignored_and_removed_as_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiler, "cache_folder", lambda: tmp_path)
+
+    def hits(kernel: Any) -> int:
+        assert kernel(1.5) == 3.0
+        found: int = kernel.stats.cache_hits[kernel.signatures[0]]
+        return found
+
+    first: Any = compiler.driver(doubled)
+    assert first.stats.cache_path == str(tmp_path)
+    assert hits(first) == 0
+    (stored,) = files(tmp_path)
+    assert hits(compiler.driver(doubled)) == 1
+    stored.write_bytes(stored.read_bytes()[:-1])
+    assert hits(compiler.driver(doubled)) == 0
+    fresh: Any = compiler.driver(doubled)
+    fresh._cache.disable()
+    assert hits(fresh) == 0
+    fresh._cache.enable()
+    fresh._cache.flush()
+    assert files(tmp_path) == {}
+
+
+def test_folders_that_nobody_used_for_long_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("numba.core.config.CACHE_DIR", str(tmp_path))
+    old, used = tmp_path / "npconv-old", tmp_path / "npconv-used"
+    for folder, days in ((old, compiler.UNUSED_DAYS + 1), (used, compiler.UNUSED_DAYS - 1)):
+        folder.mkdir()
+        os.utime(folder, times=(time.time() - days * 86400,) * 2)
+    own = compiler.cache_folder.__wrapped__()
+    assert {path.name for path in tmp_path.iterdir()} == {own.name, used.name}

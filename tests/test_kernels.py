@@ -24,7 +24,7 @@ from processes import COMPILED, INTERPRETED, JIT, compiled_kernels, run_python
 DENSE_TILE = (3, 2)
 PLANES_TILE = (1, 1)
 EVERY_TILE = os.environ.get("NPCONV_EVERY_TILE") == "1"
-BANDS = (1, 2, 3, 100) if JIT else (3,)
+BANDS = (1, 2, 3, 100) if JIT else (3, 100)
 MOST_PRODUCTS = 100_000 if JIT else 6_000
 
 # Several tiles, bands and images each, few of them full; in the depthwise ones two or three rows of a tile.

@@ -32,7 +32,7 @@ from npconv.kernels.registers import (
     store_lanes,
     zero,
 )
-from npconv.kernels.targets import target
+from npconv.kernels.targets import Target, target
 
 pytestmark = pytest.mark.kernels
 
@@ -359,6 +359,18 @@ def test_multiply_and_add_round_once_where_the_cpu_fuses_and_twice_where_not(dty
     assert twice != once
     fused = run_both(fuse_vectors, tile, a, b, c, np.empty_like(a))
     assert fused.tolist() == [once if target().fma else twice] * tile.lanes
+
+
+@each_float
+def test_without_fma_two_instructions_round_twice(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (lowering, registers):
+        monkeypatch.setattr(module, "target", lambda: Target(vector_bytes=16, registers=16, fma=False))
+    tile = full_tile(dtype)
+    a, b, c = np.random.default_rng(5).standard_normal((3, tile.lanes)).astype(dtype)
+    for function in (fuse_vectors, numba.njit(fuse_vectors)):
+        target_array = np.empty_like(a)
+        function(tile, a, b, c, target_array)
+        assert bits(target_array) == bits(a * b + c)
 
 
 def test_integers_wrap() -> None:

@@ -1,5 +1,6 @@
 """Many threads, forked and spawned children, a pool that cannot start: right answers and no abort."""
 
+import runpy
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -238,3 +239,11 @@ def test_threads_change_no_bit_and_small_work_stays_alone() -> None:
     assert (one.num_threads, two.num_threads) == (1, 2)
     assert one(x).tobytes() == two(x).tobytes()
     assert nc.plan_conv2d((1, 1, 4, 4), np.ones((1, 1, 3, 3)), num_threads=2).num_threads == 1
+
+
+def test_systems_that_cannot_fork_have_threads_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("os.register_at_fork", raising=False)
+    found = runpy.run_path(threads.__file__)
+    ran: list[int] = []
+    found["share"](ran.append, 1)
+    assert ran == [0]

@@ -219,9 +219,5 @@ def copied_cells(way: Bands, plane_rows: int) -> int:
 def even_bands(columns: int, unit: int, shortest: int, bands: int) -> tuple[int, int]:
     """Cut columns into about `bands` bands, multiples of `unit`, none shorter than `shortest`; return their length and number."""
     pieces = -(-columns // unit)
-    for wanted in range(min(bands, pieces), 0, -1):
-        length = -(-pieces // wanted) * unit
-        number = -(-columns // length)
-        if columns - (number - 1) * length >= shortest:
-            break
-    return length, number
+    lengths = (-(-pieces // wanted) * unit for wanted in range(min(bands, pieces), 0, -1))
+    return next((n, -(-columns // n)) for n in lengths if columns - (columns - 1) // n * n >= shortest)

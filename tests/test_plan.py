@@ -1,0 +1,40 @@
+"""Plans and functions at their edges: what they refuse, and what they say of themselves."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import npconv as nc
+
+
+def ones(*shape: int, dtype: str = "float32") -> Any:
+    return np.ones(shape, dtype)
+
+
+def test_a_plan_refuses_other_shapes_and_types() -> None:
+    plan = nc.plan_conv2d((1, 2, 5, 5), ones(3, 2, 3, 3))
+    with pytest.raises(ValueError, match=r"x has shape \(1, 2, 6, 5\), but the plan was made for \(1, 2, 5, 5\)"):
+        plan(ones(1, 2, 6, 5))
+    with pytest.raises(TypeError, match="x is float64, but the plan computes in float32"):
+        plan(ones(1, 2, 5, 5, dtype="float64"))
+    assert plan(ones(1, 2, 5, 5, dtype="float16")).dtype == np.float32
+
+
+def test_a_plan_says_what_it_is() -> None:
+    plan = nc.plan_conv2d((1, 2, 5, 5), ones(3, 2, 3, 3), method="direct", num_threads=1)
+    assert repr(plan) == "<Conv2dPlan (1, 2, 5, 5) -> (1, 3, 3, 3), float32, direct, 1 thread(s)>"
+
+
+def test_pointwise_weights_are_1x1() -> None:
+    with pytest.raises(ValueError, match=r"weight has a 3x1 kernel, but a pointwise one is 1x1\. Did you mean conv2d"):
+        nc.pointwise_conv2d(ones(1, 2, 5, 5), ones(3, 2, 3, 1))
+    with pytest.raises(ValueError, match="pointwise_weight has a 1x2 kernel, but a pointwise one is 1x1"):
+        nc.separable_conv2d(ones(1, 2, 5, 5), ones(2, 1, 3, 3), ones(3, 2, 1, 2))
+
+
+def test_depthwise_refuses_windows_that_no_register_file_holds() -> None:
+    x, weight = ones(1, 1, 70, 1), ones(1, 1, 64, 1)
+    with pytest.raises(ValueError, match=r"keeps 64 rows of accumulators .* Use method='direct'"):
+        nc.depthwise_conv2d(x, weight, method="depthwise")
+    assert nc.depthwise_conv2d(x, weight).ravel().tolist() == [64.0] * 7

@@ -68,7 +68,7 @@ class Layout:
     def tail(self) -> str:
         """What to say of the last tile in a band, where it is another."""
         _, wide, tail = (*self.choice, 0, 0, 0)[:3]
-        return f", the last of a band {tail} wide" if 0 < tail < wide else ""
+        return f", the last of a band {tail} vector(s) wide" if 0 < tail < wide else ""
 
     @cached_property
     def head(self) -> tuple[Any, ...]:

@@ -43,7 +43,7 @@ MANY_TILES = {
     "depthwise, multiplier 3": Case((1, 3, 5, 19), (9, 1, 3, 5), groups=3, padding=2),
 }
 EVERY_CASE = {name: case for name, case in CASES.items() if case.products <= MOST_PRODUCTS} | MANY_TILES
-OFTEN = [*MANY_TILES] if JIT else ["padded", "strides", "depthwise", "depthwise, strides 2 and 3"]
+OFTEN = [*MANY_TILES] if JIT else ["padded", "strides", "depthwise", "depthwise, dilated", "depthwise, strides 2 and 3"]
 
 
 def window_of(case: Case) -> tuple[int, int]:

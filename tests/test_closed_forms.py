@@ -134,6 +134,11 @@ def test_an_axis_reads_the_same_from_either_end_where_no_cell_is_left_over(axis:
         assert covered_outputs(n, k, s, d, p0, p1) == covered_outputs(n, k, s, d, p1, p0)
 
 
+def test_a_stride_may_step_over_the_image() -> None:
+    assert valid_taps(2, 1, 10, 1, 5, 5) == 0
+    assert covered_outputs(2, 1, 10, 1, 5, 5) == 0
+
+
 @pytest.mark.parametrize("huge", [2**31, 2**55, 2**63, 2**100])
 def test_the_sums_do_not_walk(huge: int) -> None:
     assert valid_taps(huge, 3, 1, 1, 1, 1) == 3 * huge - 2

@@ -315,7 +315,7 @@ def covered_outputs(n: int, k: int, s: int, d: int, p0: int, p1: int) -> int:
         return valid_taps(n, k, s, d, p0, p1)
     # Taps are so close together that none step over the image: every window that reaches across its edges meets it.
     last = min(output_size(n, k, s, d, p0, p1) - 1, (n - 1 + p0) // s)
-    return max(0, last - max(0, -(((k - 1) * d - p0) // s)) + 1)
+    return last - max(0, -(((k - 1) * d - p0) // s)) + 1
 
 
 def _pairs_up_to(limit: int, o: int, s: int, k: int, d: int) -> int:

@@ -246,3 +246,10 @@ def test_options_of_other_functions_are_held_to_the_same_rules() -> None:
     assert type(index("f", "n", Whole(3), 1)) is int
     assert (pair("f", "n", 1, 1), pair("f", "n", [0, Whole(5)], 0)) == ((1, 1), (0, 5))
     assert (flag("f", "n", True), flag("f", "n", False)) == (True, False)
+
+
+def test_what_a_group_has_is_a_whole_number() -> None:
+    geometry = conv2d_geometry((1, 6, 5, 5), (9, 2, 3, 3), groups=3)
+    assert (geometry.group_channels, geometry.group_filters) == (2, 3)
+    assert isinstance(geometry.group_channels, int)
+    assert isinstance(geometry.group_filters, int)

@@ -40,6 +40,9 @@ FLOORS = [
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
+# The rooms whose kernels Python calls.
+DRIVERS = sorted(FLOORS[FLOOR_OF["kernels.direct"]])
+
 # What a room may import beside the standard library, where that is less than everything below it.
 MAY_IMPORT = {
     "arguments": set[str](),
@@ -92,7 +95,7 @@ def kernels(tree: ast.Module) -> Iterator[ast.FunctionDef]:
     """Yield the functions that are compiled."""
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef) and any(
-            ast.unparse(d) in ("kernel", "inlined") for d in node.decorator_list
+            ast.unparse(d) in ("driver", "kernel", "inlined") for d in node.decorator_list
         ):
             yield node
 
@@ -112,6 +115,11 @@ def test_ground_floor_and_kernels_stand_alone(room: str) -> None:
 
 def test_nothing_stands_on_the_reference() -> None:
     assert [room for room, tree in TREES.items() if "reference" in rooms_imported(tree)] == ["__init__"]
+
+
+@pytest.mark.parametrize("room", DRIVERS)
+def test_every_driver_is_looked_at(room: str) -> None:
+    assert [f for f in kernels(TREES[room]) if "driver" in map(ast.unparse, f.decorator_list)] != []
 
 
 @each_kernel_room

@@ -128,6 +128,11 @@ class Bands:
         filled = min(columns - (planes.pitch - g.OW), (g.OH - 1) * planes.pitch + g.OW)
         return cls(g, planes, columns, number, Tiling.of(filled, tile, lanes))
 
+    @property
+    def rows(self) -> int:
+        """Output rows of a band that is copied."""
+        return self.columns // self.planes.pitch
+
     def lengths(self) -> tuple[int, int]:
         """Return the columns of a band that outputs are in, and those of the last."""
         flat_columns = (self.g.OH - 1) * self.planes.pitch + self.g.OW
@@ -141,8 +146,7 @@ class Bands:
         tiles = (self.number - 1) * tiling.cycles(usual, g.K) + tiling.cycles(last, g.K)
         copying = storing = 0.0
         if self.planes.views:
-            band_rows = self.columns // self.planes.pitch
-            copying = self.number * g.group_channels * self.planes.copy_cycles(g, band_rows, tiling.lanes)
+            copying = self.number * g.group_channels * self.planes.copy_cycles(g, self.rows, tiling.lanes)
         if self.planes.pitch > g.OW:
             segments = g.OH * (1 + g.OW / (tiling.vectors * tiling.lanes))
             storing = g.group_filters * segments * CYCLES_OF_A_RUN
@@ -170,8 +174,8 @@ def direct_layout(
     best = min(ways, key=Bands.cycles)
     planes, tiling = best.planes, best.tiling
     rows, width, blocks = tiling.rows, tiling.vectors * lanes, -(-F // tiling.rows)
-    plane_rows = best.columns // planes.pitch + planes.reach if planes.views else g.H
-    plane = planes.plane(plane_rows - planes.reach, lanes) if planes.views else g.H * g.W
+    plane_rows = best.rows + planes.reach if planes.views else g.H
+    plane = planes.plane(best.rows, lanes) if planes.views else g.H * g.W
     number = max(1, len(planes.views))
     scratch = (g.group_channels * number * plane + width) * bool(planes.views) + rows * width
     if scratch * dtype.itemsize > SCRATCH_BYTES:
@@ -210,7 +214,7 @@ def copied_cells(way: Bands, plane_rows: int) -> int:
     for a, b in planes.views:
         first, last = real_cells(g.W, g.stride[1], b - left, planes.pitch)
         for band in range(way.number):
-            up = band * (way.columns // planes.pitch) * g.stride[0] + a - top
+            up = band * way.rows * g.stride[0] + a - top
             r_first, r_last = real_cells(g.H, g.stride[0], up, plane_rows)
             copied += (last - first) * (r_last - r_first)
     return g.N * g.C * copied

@@ -67,8 +67,8 @@ class Layout:
     @property
     def tail(self) -> str:
         """What to say of the last tile in a band, where it is another."""
-        _, wide, tail = (*self.choice, 0, 0, 0)[:3]
-        return f", the last of a band {tail} vector(s) wide" if 0 < tail < wide else ""
+        tail = self.choice[-1]
+        return f", the last of a band {tail} vector(s) wide" if tail < self.tile.vectors else ""
 
     @cached_property
     def head(self) -> tuple[Any, ...]:

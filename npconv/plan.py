@@ -152,27 +152,21 @@ class Conv2dPlan:
             workspace = self._workspaces.pop()
         except IndexError:
             workspace = Workspace.of(self.layout, self._accumulator, self.num_threads)
-        workspace.counter[0] = 0
-        for tally in workspace.tallies:
-            tally.fill(0)
-        kernel, head = self.layout.kernel, self.layout.head
-
-        def task(thread: int) -> None:
-            own = (workspace.tallies[thread], *workspace.scratch[thread])
-            kernel(*head, inputs, self._weight, self._terms, sums, workspace.counter, *own)
-
+        workspace.clear()
+        arguments = (*self.layout.head, inputs, self._weight, self._terms, sums)
+        kernel = self.layout.entry
         if y.size:
-            share(task, self.num_threads)
+            share(lambda thread: kernel(*arguments, *workspace.own[thread]), self.num_threads)
         if y.dtype != self._accumulator:
             with np.errstate(over="ignore"):
                 y[...] = sums.reshape(y.shape)
-        counts = self._executed(workspace.tallies) if counted else None
+        counts = self._executed(workspace.tallied()) if counted else None
         self._workspaces.append(workspace)
         return counts
 
-    def _executed(self, tallies: list[Array]) -> OpCount:
+    def _executed(self, tallied: list[int]) -> OpCount:
         """Turn what the loops tallied into a record; which products met padding is measured, not computed."""
-        mul, add, idle_mul, idle_add, zeros, moved = (int(sum(tally[i] for tally in tallies)) for i in range(6))
+        mul, add, idle_mul, idle_add, zeros, moved = tallied[:6]
         g = self.geometry
         real_taps, covered = self._indicator
         walked = real_taps * g.N * g.O * g.group_channels
@@ -200,11 +194,8 @@ class Conv2dPlan:
         layout = lay_out(one, dtype, self.method, 1, self.layout.choice)
         image, weight = flat(np.ones(one.x_shape, dtype), dtype), layout.pack(np.ones(one.weight_shape, dtype))
         taps, workspace = np.empty(one.P, dtype), Workspace.of(layout, dtype, 1)
-        workspace.counter[0] = 0
-        own = (workspace.tallies[0], *workspace.scratch[0])
-        layout.kernel(
-            *layout.head, image, flat(weight, dtype), flat(np.empty(0, dtype), dtype), taps, workspace.counter, *own
-        )
+        workspace.clear()
+        layout.entry(*layout.head, image, flat(weight, dtype), flat(np.empty(0, dtype), dtype), taps, *workspace.own[0])
         plane = taps[: one.OH * one.OW]
         return int(plane.sum(dtype=np.float64)), int(np.count_nonzero(plane))
 

@@ -66,6 +66,9 @@ def set_num_threads(n: SupportsIndex) -> None:
 
 def share(task: Callable[[int], None], num_threads: int) -> None:
     """Run ``task(0)`` here and ``task(1)``, ``task(2)``, ... in helpers; return when all that began have ended."""
+    if num_threads == 1:
+        task(0)
+        return
     helpers: list[Future[None]] = []
 
     def begin(i: int) -> None:

@@ -9,9 +9,9 @@ from npconv.layouts import Layout
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
-# Scratch begins on a cache line, and two threads never write to one line.
+# Scratch begins on a cache line, and two threads never write to one line: a tally fills one.
 LINE_BYTES = 64
-TALLIES = 8
+TALLIES = LINE_BYTES // 8
 
 
 def aligned(elements: int, dtype: np.dtype[Any]) -> Array:
@@ -27,29 +27,35 @@ class Workspace:
 
     Attributes
     ----------
-    counter : ndarray
-        The next unit of work to be claimed.
-    tallies : list of ndarray
-        What each thread counted.
-    scratch : list of tuple
-        For each thread its scratch and a read-only view of it, or nothing.
+    counters : ndarray, shape (1 + threads, TALLIES)
+        In the first row the next unit of work to be claimed, in the others what each thread counted.
+    own : list of tuple
+        For each thread what a kernel is given last: the claim counter, the thread's tally, its scratch and a read-only view of it.
     """
 
-    counter: Array
-    tallies: list[Array]
-    scratch: list[tuple[Array, ...]]
+    counters: Array
+    own: list[tuple[Array, ...]]
 
     @classmethod
     def of(cls, layout: Layout, dtype: np.dtype[Any], num_threads: int) -> "Workspace":
         """Return the workspace of a layout for a number of threads."""
-        scratch: list[tuple[Array, ...]] = []
-        for _ in range(num_threads):
+        counters = aligned((1 + num_threads) * TALLIES, np.dtype(np.int64)).reshape(-1, TALLIES)
+        own: list[tuple[Array, ...]] = []
+        for tally in counters[1:]:
+            scratch: tuple[Array, ...] = ()
             if layout.scratch:
-                own = aligned(layout.scratch, dtype)
-                packed = own.view()
+                written = aligned(layout.scratch, dtype)
+                packed = written.view()
                 packed.flags.writeable = False
-                scratch.append((own, packed))
-            else:
-                scratch.append(())
-        integers = np.dtype(np.int64)
-        return cls(aligned(1, integers), [aligned(TALLIES, integers) for _ in range(num_threads)], scratch)
+                scratch = written, packed
+            own.append((counters[0, :1], tally, *scratch))
+        return cls(counters, own)
+
+    def clear(self) -> None:
+        """Set the counters to zero, as a kernel expects them."""
+        self.counters.fill(0)
+
+    def tallied(self) -> list[int]:
+        """Return what all threads counted together."""
+        total: list[int] = self.counters[1:].sum(axis=0).tolist()
+        return total

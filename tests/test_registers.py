@@ -17,6 +17,7 @@ from npconv.kernels.registers import (
     RegisterTile,
     accumulators,
     claim,
+    every_second,
     fma,
     gather_lanes,
     get,
@@ -24,12 +25,14 @@ from npconv.kernels.registers import (
     line,
     load,
     load_lanes,
+    move_up,
     multiply,
     put,
     row_registers,
     splat,
     store,
     store_lanes,
+    weight_registers,
     zero,
 )
 from npconv.kernels.targets import Target, target
@@ -136,18 +139,39 @@ def shift_registers(tile: RegisterTile, source: Array, target: Array) -> None:
         store(target, (count + j) * tile.lanes, get(row, j))
 
 
+def rotate_rows(tile: RegisterTile, source: Array, target: Array) -> None:
+    acc = accumulators(tile, source)
+    weights = weight_registers(tile, source)
+    count = tile.rows * tile.planes * tile.vectors
+    for j in range(count):
+        put(acc, j, load(tile, source, j * tile.lanes))
+    for m in range(tile.rows):
+        put(weights, m, load(tile, source, m * tile.lanes))
+    move_up(tile, acc)
+    for j in range(count):
+        store(target, j * tile.lanes, get(acc, j))
+    for m in range(tile.rows):
+        store(target, (count + m) * tile.lanes, get(weights, m))
+
+
 def read_numbers(tile: RegisterTile, numbers: Array) -> None:
     one = line(numbers)
+    two = every_second(numbers)
     numbers[0] = tile.rows
     numbers[1] = tile.vectors
     numbers[2] = tile.lanes
     numbers[3] = tile.planes
     numbers[4] = tile.step
-    numbers[5] = one.rows
-    numbers[6] = one.vectors
-    numbers[7] = one.lanes
-    numbers[8] = one.planes
-    numbers[9] = one.step
+    numbers[5] = tile.edge
+    numbers[6] = tile.phases
+    numbers[7] = one.rows
+    numbers[8] = one.vectors
+    numbers[9] = one.lanes
+    numbers[10] = one.planes
+    numbers[11] = one.step
+    numbers[12] = one.edge
+    numbers[13] = two.lanes
+    numbers[14] = two.step
 
 
 def sets_below(tile: RegisterTile, sets: Array) -> None:
@@ -165,14 +189,16 @@ def claim_some(counter: Array, taken: Array) -> None:
 
 
 def test_a_tile_carries_its_numbers_and_a_line_is_one_register() -> None:
-    numbers = run_both(read_numbers, RegisterTile(3, 2, 8, 4, 2), np.zeros(10, np.int64))
-    assert numbers.tolist() == [3, 2, 8, 4, 2, 1, 1, target().lanes(8), 1, 1]
+    numbers = run_both(read_numbers, RegisterTile(3, 2, 8, 4, 2, 1, 5), np.zeros(15, np.int64))
+    lanes = target().lanes(8)
+    assert numbers.tolist() == [3, 2, 8, 4, 2, 1, 5, 1, 1, lanes, 1, 1, 0, lanes, 2]
 
 
 def test_tiles_of_other_numbers_have_other_types() -> None:
-    tiles = [RegisterTile(*numbers) for numbers in ((3, 2, 8, 4, 2), (2, 2, 8, 4, 2), (3, 2, 8, 4), (3, 2, 8))]
-    assert len({numba.typeof(tile) for tile in tiles}) == 4
-    assert numba.typeof(tiles[0]) == lowering.RegisterTileType(3, 2, 8, 4, 2)
+    different = ((3, 2, 8, 4, 2), (2, 2, 8, 4, 2), (3, 2, 8, 4), (3, 2, 8), (3, 2, 8, 1, 1, 1), (3, 2, 8, 1, 1, 0, 2))
+    tiles = [RegisterTile(*numbers) for numbers in different]
+    assert len({numba.typeof(tile) for tile in tiles}) == len(different)
+    assert numba.typeof(tiles[0]) == lowering.RegisterTileType(3, 2, 8, 4, 2, 0, 1)
 
 
 def test_a_tile_says_what_it_is() -> None:
@@ -211,6 +237,20 @@ def test_load_lanes_reads_any_first_lanes_and_leaves_zeros(dtype: str) -> None:
         expected[MARGIN : MARGIN + tile.lanes] = 0
         expected[MARGIN : MARGIN + n] = source[1 : 1 + n]
         assert after.tobytes() == expected.tobytes(), n
+
+
+@each_number
+def test_load_lanes_with_a_step_of_two_reads_any_set_of_every_second_element(dtype: str) -> None:
+    tile = full_tile(dtype, step=2)
+    source, before = any_bits(dtype, 2 * tile.lanes), any_bits(dtype, tile.lanes, seed=1)
+    for members in [*(np.random.default_rng(2).random((20, tile.lanes)) < 0.5), np.ones(tile.lanes, bool)]:
+        lanes = sum(1 << 2 * lane for lane in range(tile.lanes) if members[lane])
+        # Of every set but the last, elements that are wanted begin and end the array.
+        at = 1 - 2 * int(members.argmax())
+        loaded = run_both(copy_some_read, tile, source[1:], at - 1, lanes, before, 0)
+        reached = np.where(members, np.roll(source, -at)[::2], np.zeros_like(before))
+        assert loaded.tobytes() == reached.tobytes()
+        assert run_both(copy_some_read, tile, source, 0, -1, before, 0).tobytes() == source[::2].tobytes()
 
 
 @each_element
@@ -274,6 +314,14 @@ def test_registers_keep_what_is_put_into_them(dtype: str) -> None:
     source = any_bits(dtype, 12 * tile.lanes).reshape(12, -1)
     after = run_both(shift_registers, tile, source.reshape(-1), np.zeros(16 * tile.lanes, dtype))
     assert after.tobytes() == np.concatenate((np.roll(source, -1, axis=0), source[:4])).tobytes()
+
+
+@each_number
+def test_rows_move_up_and_the_newest_stays(dtype: str) -> None:
+    tile = full_tile(dtype, rows=3, vectors=2, planes=2)
+    source = any_bits(dtype, 12 * tile.lanes).reshape(12, -1)
+    after = run_both(rotate_rows, tile, source.reshape(-1), np.zeros(15 * tile.lanes, dtype))
+    assert after.tobytes() == np.concatenate((source[4:], source[8:], source[:3])).tobytes()
 
 
 def test_sets_of_lanes_are_bits_up_to_sixty_four() -> None:
@@ -395,6 +443,7 @@ def test_twins_refuse_an_active_lane_outside_the_array() -> None:
         *[(load, (tile, array, i)) for i in (-1, 5)],
         *[(load, (two, array, i)) for i in (-1, 2)],
         *[(load_lanes, (tile, array, i, lanes)) for i in (-2, 6)],
+        *[(load_lanes, (two, array, i, 0b010100)) for i in (-3, 4)],
         *[(gather_lanes, (tile, array, i, 3, lanes)) for i in (-4, 2)],
         *[(store, (array, i, four)) for i in (-1, 5)],
         *[(store_lanes, (array, i, four, lanes)) for i in (-2, 6)],
@@ -411,6 +460,7 @@ def test_twins_take_an_inactive_lane_outside_the_array() -> None:
     assert load(two, array, 1).tolist() == [1, 3, 5, 7]
     assert load_lanes(tile, array, -1, lanes).tolist() == [0, 0, 1, 0]
     assert load_lanes(tile, array, 5, lanes).tolist() == [0, 6, 7, 0]
+    assert load_lanes(two, array, -2, 0b010100).tolist() == [0, 0, 2, 0]
     assert gather_lanes(tile, array, -3, 3, lanes).tolist() == [0, 0, 3, 0]
     assert gather_lanes(tile, array, 1, 3, lanes).tolist() == [0, 4, 7, 0]
     store_lanes(array, -1, np.full(4, 9.0), lanes)

@@ -139,10 +139,10 @@ def numba_type(dtype: str, *, written: bool) -> Any:
     return numba.typeof(array if written else flat(array, array.dtype))
 
 
-def compile_multiply_tile(rows: int, vectors: int, dtype: str) -> Assembly:
+def compile_multiply_tile(rows: int, vectors: int, dtype: str, *, masked: bool = False) -> Assembly:
     """Compile the tile's innermost kernel afresh."""
-    element = numba_type(dtype, written=True).dtype
-    tile = numba.typeof(RegisterTile(rows, vectors, target().lanes(np.dtype(dtype).itemsize)))
+    element, lanes = numba_type(dtype, written=True).dtype, target().lanes(np.dtype(dtype).itemsize)
+    tile = numba.typeof(RegisterTile(rows, vectors, lanes, edge=vectors if masked else 0))
     return compile_afresh(multiply_tile, tile_kernel_signature(tile, element))
 
 
@@ -150,7 +150,7 @@ def compile_stream_rows(tile: RegisterTile, dtype: str) -> Assembly:
     """Compile the depthwise inner kernel afresh."""
     i, tables, tally = numba.intp, numba_type("int64", written=False), numba_type("int64", written=True)
     given, written = numba_type(dtype, written=False), numba_type(dtype, written=True)
-    sizes = numba.types.UniTuple(i, 19)
+    sizes = numba.types.UniTuple(i, 18)
     types = (numba.typeof(tile), sizes, given, i, given, i, given, tables, i, written, i, i, i, i, tally)
     return compile_afresh(stream_rows, types)
 
@@ -168,19 +168,26 @@ def dense_tiles(dtype: str) -> list[Tile]:
     return tiles if EVERY_TILE else sorted(tiles, key=lambda tile: tile[0] * tile[1] + tile[1])[-3:]
 
 
-def depthwise_tiles(dtype: str) -> list[tuple[int, int, int, int]]:
-    """Return (rows, vectors, planes, step) of every tile that a layout can choose, or the largest for 3x3 and 7x7."""
+def depthwise_tiles(dtype: str) -> list[RegisterTile]:
+    """Return every tile that a layout can choose, or the largest for 3x3 and 7x7."""
     lanes = target().lanes(np.dtype(dtype).itemsize)
-    tiles = set()
-    for KH, vectors, C, stride in product(range(1, 16), range(1, 17), (1, 2, 4), (1, 2)):
+    tiles: dict[tuple[int, ...], RegisterTile] = {}
+    for KH, vectors, C, stride in product(range(1, 16), range(1, 17), (1, 2, 4, 8), (1, 2, 3)):
         W = (vectors * lanes - 1) * stride + 3
-        case = Case((1, C, KH, W), (C, 1, KH, 3), groups=C, stride=(1, stride))
-        tiles |= {(t.rows, t.vectors, t.planes, t.step) for t in chosen(case, dtype)}
+        case = Case((1, C, KH, W), (C, 1, KH, 3), groups=C, stride=(stride, stride), padding=1)
+        tiles |= {attributes(tile): tile for tile in chosen(case, dtype)}
     if EVERY_TILE:
-        return sorted(tiles)
+        return [tiles[key] for key in sorted(tiles)]
+    plain = [tile for tile in tiles.values() if tile.step == 1]
     return [
-        max((t for t in tiles if t[0] == rows and t[3] == 1), key=lambda tile: tile[1] * tile[2]) for rows in (3, 7)
+        max((tile for tile in plain if tile.rows == rows), key=lambda tile: tile.vectors * tile.planes)
+        for rows in (3, 7)
     ]
+
+
+def attributes(tile: RegisterTile) -> tuple[int, ...]:
+    """Return the numbers of a tile."""
+    return tuple(getattr(tile, name) for name in RegisterTile.__slots__)
 
 
 def chosen(case: Case, dtype: str) -> Iterator[RegisterTile]:
@@ -195,15 +202,14 @@ def inner_kernels() -> dict[str, dict[str, Any]]:
     """Compile the innermost kernels in their tiles; return what the machine code is, by name."""
     found = {}
     for dtype in ("float32", "float64", "int64") if EVERY_TILE else ("float32",):
-        lanes = target().lanes(np.dtype(dtype).itemsize)
         for rows, vectors in dense_tiles(dtype):
-            assembly = compile_multiply_tile(rows, vectors, dtype)
-            found[f"multiply_tile {rows} rows x {vectors} vectors, {dtype}"] = asdict(assembly)
-        for rows, vectors, planes, step in depthwise_tiles(dtype):
-            assembly = compile_stream_rows(RegisterTile(rows, vectors, lanes, planes, step), dtype)
-            found[f"stream_rows {rows} rows x {planes} planes x {vectors} vectors, step {step}, {dtype}"] = asdict(
-                assembly
-            )
+            # Sets of lanes need registers of their own; a plan has no masked tile elsewhere.
+            for masked in (False, True)[: 1 + (target().vector_bytes == 64)]:
+                assembly = compile_multiply_tile(rows, vectors, dtype, masked=masked)
+                found[f"multiply_tile {rows} rows x {vectors} vectors, {masked=}, {dtype}"] = asdict(assembly)
+        for tile in depthwise_tiles(dtype):
+            numbers = ", ".join(f"{name} {getattr(tile, name)}" for name in RegisterTile.__slots__)
+            found[f"stream_rows {numbers}, {dtype}"] = asdict(compile_stream_rows(tile, dtype))
     return found
 
 
@@ -251,7 +257,7 @@ def call_tile(
     code: int, w: Array, x: Array, offsets: Array, first: int, last: int, bias: Array, b0: int, y: Array, pitch: int, tally: Array
 ) -> None:  # fmt: skip
     """Call a tile kernel from Python."""
-    run(code, w, 0, x, 0, offsets, first, last, bias, b0, y, 0, pitch, tally)
+    run(code, w, 0, x, 0, offsets, first, last, offsets, 0, bias, b0, y, 0, pitch, tally)
 
 
 def multiply_adds(dtype: str) -> dict[str, Any]:
@@ -261,7 +267,7 @@ def multiply_adds(dtype: str) -> dict[str, Any]:
     tile = RegisterTile(rows, vectors, target().lanes(np.dtype(dtype).itemsize))
     K, width = 13, vectors * tile.lanes
     x, w, y = np.ones(K * width, dtype), np.ones(K * rows, dtype), np.zeros(rows * width, dtype)
-    offsets, bias = np.arange(K) * width, np.ones(rows, dtype)
+    offsets, bias = np.repeat(np.arange(K) * width, 2), np.ones(rows, dtype)
     call: Any = numba.njit(call_tile)
     _, _, code = TileKernel(multiply_tile, tile, np.dtype(dtype)).for_driver
     tallies = []

@@ -2,7 +2,7 @@
 
 from npconv.kernels.compile import driver
 from npconv.kernels.registers import claim
-from npconv.kernels.tile import ADD, MOVED, clear, copy_every
+from npconv.kernels.tile import ADD, MOVED, clear, copy_rows
 
 
 @driver
@@ -21,7 +21,7 @@ def unfold(sizes, spans, x, columns, counter, tally):
             clear(columns, target, OW)
             if spans[2 * kh] <= oh < spans[2 * kh + 1]:
                 source = (plane * H + oh * sh + kh * dh - top) * W + first * sw + kw * dw - left
-                copy_every(x, source, sw, columns, target + first, last - first)
+                copy_rows(x, source, 0, sw, columns, target + first, 0, last - first, 1)
                 tally[MOVED] += last - first
         unit = claim(counter)
 

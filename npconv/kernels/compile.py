@@ -8,16 +8,18 @@ import pickle
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import llvmlite
 import numba
 import numpy as np
-from numba.core import compiler, config, serialize
+from numba.core import compiler, config, serialize, types
 from numba.core.caching import _Cache
+from numba.core.dispatcher import Dispatcher
 from numba.misc.appdirs import user_cache_dir
+from numba.np.numpy_support import from_dtype
 
 from npconv.kernels import lowering
 
@@ -128,6 +130,22 @@ def inlined(function: Function) -> Function:
     For small helpers alone: inside a large function LLVM no longer keeps a whole tile in registers.
     """
     return compiled(function, no_cpython_wrapper=True, forceinline=True)
+
+
+def entry(
+    kernel: Callable[..., None], head: Sequence[Any], dtype: np.dtype[Any], *, scratch: bool
+) -> Callable[..., None]:
+    """Return the machine code of a driver for a convolution's arguments: `head`, x, w, bias, y, counter, tally, scratch if it has some.
+
+    It looks at no types again, which takes Numba longer than a small layer. Anything but a driver is returned as it is.
+    """
+    if not isinstance(kernel, Dispatcher):
+        return kernel
+    read = types.Array(from_dtype(dtype), 1, "C", readonly=True)
+    written, integers = types.Array(read.dtype, 1, "C"), types.Array(types.int64, 1, "C")
+    arguments = (read, read, read, written, integers, integers, *((written, read) if scratch else ()))
+    machine_code: Callable[..., None] = kernel.compile((*map(numba.typeof, head), *arguments))
+    return machine_code
 
 
 def compiled(function: Function, **options: bool) -> Function:

@@ -13,17 +13,20 @@ from npconv.kernels.registers import (
     fma,
     gather_lanes,
     get,
-    lanes_below,
-    load,
     load_lanes,
+    move_up,
     multiply,
     put,
-    row_registers,
     splat,
+    store,
     store_lanes,
+    weight_registers,
     zero,
 )
-from npconv.kernels.tile import ADD, IDLE_ADD, IDLE_MUL, MUL
+from npconv.kernels.tile import ADD, IDLE_ADD, IDLE_MUL, MUL, is_inner
+
+# The set of all lanes.
+EVERY = -1
 
 
 @driver
@@ -59,59 +62,59 @@ def stream_rows(tile, sizes, x, x0, w, channel, bias, lanes, stripe, y, y0, row_
 
     At step t, row m of the tile sums output step t - (rows - 1 - m); phase b of the step is its tap kh = b + phases*(rows - 1 - m).
     """
-    (classes, H, W, OH, OW, KW, phases, KH, sh, sw, dh, dw, top, left) = sizes[5:19]
+    (classes, H, W, OH, OW, KW, KH, sh, sw, dh, dw, top, left) = sizes[5:18]
     acc = accumulators(tile, x)
-    row = row_registers(tile, x)
-    every = lanes_below(tile.lanes)
+    weights = weight_registers(tile, x)
     width = tile.vectors * tile.lanes
     each = tile.planes * tile.vectors
-    taps = phases * KW * tile.rows
+    taps = tile.phases * KW * tile.rows
+    step = tile.step if tile.step > 0 else sw
     newest = tile.rows - 1
+    whole = KH - tile.phases * newest
     ow = stripe * width
-    kept = ((OW + width - 1) // width * KW + stripe) * tile.vectors
+    real_lanes = stripe * KW * tile.vectors
+    kept_lanes = ((OW + width - 1) // width * KW + stripe) * tile.vectors
     mul = add = 0
-    clear_sums(tile, acc, x)
+    for j in range(tile.rows * each):
+        put(acc, j, zero(tile, x))
     for t in range(first, last + newest):
-        # The first tap moves every sum up a row as it adds to it, and begins the newest.
+        # The first tap begins the newest sums, from the bias or from its product.
         h = (row_class + classes * t) * sh - top
-        inside = every if 0 <= h < H else 0
-        read_row(tile, row, x, x0 + h * W + ow * sw - left, H * W, sw, lanes, stripe * KW * tile.vectors, inside)
-        for m in range(newest):
-            for p in range(tile.planes):
-                a = splat(tile, w, (channel + p) * taps + m)
-                for v in range(tile.vectors):
-                    j = p * tile.vectors + v
-                    put(acc, m * each + j, fma(a, get(row, j), get(acc, (m + 1) * each + j)))
-                    mul += tile.lanes
-                    add += tile.lanes
+        inside = EVERY if 0 <= h < H else 0
         for p in range(tile.planes):
-            a = splat(tile, w, (channel + p) * taps + newest)
+            for m in range(tile.rows):
+                put(weights, m, splat(tile, w, (channel + p) * taps + m))
             for v in range(tile.vectors):
                 j = p * tile.vectors + v
+                i = x0 + (p * H + h) * W + (ow + v * tile.lanes) * step - left
+                pixels = read(tile, x, i, step, lanes, real_lanes + v, inside, v)
+                for m in range(newest):
+                    put(acc, m * each + j, fma(get(weights, m), pixels, get(acc, m * each + j)))
+                    mul += tile.lanes
+                    add += tile.lanes
                 if bias.size > 0:
-                    put(acc, newest * each + j, fma(a, get(row, j), splat(tile, bias, channel + p)))
+                    put(acc, newest * each + j, fma(get(weights, newest), pixels, splat(tile, bias, channel + p)))
                     add += tile.lanes
                 else:
-                    put(acc, newest * each + j, multiply(a, get(row, j)))
+                    put(acc, newest * each + j, multiply(get(weights, newest), pixels))
                 mul += tile.lanes
-        for b in range(phases):
+        for b in range(tile.phases):
             h = (row_class + classes * t) * sh + b * dh - top
-            inside = every if 0 <= h < H else 0
-            oldest = 0 if b + phases * newest < KH else 1
+            inside = EVERY if 0 <= h < H else 0
             for kw in range(0 if b > 0 else 1, KW):
-                start = x0 + h * W + ow * sw + kw * dw - left
-                read_row(tile, row, x, start, H * W, sw, lanes, (stripe * KW + kw) * tile.vectors, inside)
-                for m in range(tile.rows):
-                    if m >= oldest:
-                        for p in range(tile.planes):
-                            a = splat(tile, w, (channel + p) * taps + (b * KW + kw) * tile.rows + m)
-                            for v in range(tile.vectors):
-                                j = p * tile.vectors + v
-                                put(acc, m * each + j, fma(a, get(row, j), get(acc, m * each + j)))
-                                mul += tile.lanes
-                                add += tile.lanes
+                i = x0 + h * W + ow * step + kw * dw - left
+                tap = channel * taps + (b * KW + kw) * tile.rows
+                of = real_lanes + kw * tile.vectors
+                if tile.phases == 1 or b < whole:
+                    products = add_tap(tile, acc, weights, 0, w, tap, taps, x, i, H * W, step, lanes, of, inside)
+                else:
+                    products = add_tap(tile, acc, weights, 1, w, tap, taps, x, i, H * W, step, lanes, of, inside)
+                mul += products
+                add += products
         if t - newest >= first:
-            store_row(tile, acc, y, y0 + (row_class + classes * (t - newest)) * OW + ow, OH * OW, lanes, kept)
+            target = y0 + (row_class + classes * (t - newest)) * OW + ow
+            store_row(tile, acc, y, target, OH * OW, lanes, kept_lanes)
+        move_up(tile, acc)
     tally[MUL] += mul
     tally[ADD] += add
     # Lanes past the row's end, and the steps in which the first or the last outputs were not yet, or no longer, in the window.
@@ -121,19 +124,29 @@ def stream_rows(tile, sizes, x, x0, w, channel, bias, lanes, stripe, y, y0, row_
 
 
 @inlined
-def read_row(tile, row, x, start, plane, stride, lanes, i, inside):
-    """Set the row of registers to x from `start` on, plane after plane, zeros in the lanes that are outside the image."""
-    every = lanes_below(tile.lanes)
+def add_tap(tile, acc, weights, oldest, w, tap, taps, x, i, plane, stride, lanes, of, inside):
+    """Add the products of one row of pixels, from x[i] on, with the weights from w[tap] on to the rows of sums from `oldest` on."""
+    each = tile.planes * tile.vectors
+    products = 0
     for p in range(tile.planes):
+        for m in range(oldest, tile.rows):
+            put(weights, m, splat(tile, w, tap + p * taps + m))
         for v in range(tile.vectors):
-            real = lanes[i + v] & inside
-            at = start + p * plane + v * tile.lanes * stride
-            if tile.step == 1:
-                put(row, p * tile.vectors + v, load_lanes(tile, x, at, real))
-            elif tile.step == stride and real == every:
-                put(row, p * tile.vectors + v, load(tile, x, at))
-            else:
-                put(row, p * tile.vectors + v, gather_lanes(tile, x, at, stride, real))
+            pixels = read(tile, x, i + p * plane + v * tile.lanes * stride, stride, lanes, of + v, inside, v)
+            for m in range(oldest, tile.rows):
+                j = m * each + p * tile.vectors + v
+                put(acc, j, fma(get(weights, m), pixels, get(acc, j)))
+                products += tile.lanes
+    return products
+
+
+@inlined
+def read(tile, x, i, stride, lanes, of, inside, v):
+    """Return vector v of a row of pixels, from x[i] on, `stride` apart, zeros in the lanes that are outside the image."""
+    real = inside if is_inner(tile, v) else lanes[of] & inside
+    if tile.step > 0:
+        return load_lanes(tile, x, i, real)
+    return gather_lanes(tile, x, i, stride, real)
 
 
 @inlined
@@ -141,11 +154,8 @@ def store_row(tile, acc, y, target, plane, lanes, i):
     """Store the oldest row of sums to y from `target` on, plane after plane, in the lanes that are outputs."""
     for p in range(tile.planes):
         for v in range(tile.vectors):
-            store_lanes(y, target + p * plane + v * tile.lanes, get(acc, p * tile.vectors + v), lanes[i + v])
-
-
-@inlined
-def clear_sums(tile, acc, like):
-    """Set all sums to zero: those of the rows above the first are added to, and never stored."""
-    for j in range(tile.rows * tile.planes * tile.vectors):
-        put(acc, j, zero(tile, like))
+            sums = get(acc, p * tile.vectors + v)
+            if is_inner(tile, v):
+                store(y, target + p * plane + v * tile.lanes, sums)
+            else:
+                store_lanes(y, target + p * plane + v * tile.lanes, sums, lanes[i + v])

@@ -8,16 +8,17 @@ neighbours. Without padding and stride, nothing is copied at all.
 from npconv.kernels.calls import run_tile
 from npconv.kernels.compile import driver, kernel
 from npconv.kernels.registers import claim, line
-from npconv.kernels.tile import IDLE_ADD, IDLE_MUL, MOVED, clear, copy, copy_every, store_tile
+from npconv.kernels.tile import IDLE_ADD, IDLE_MUL, MOVED, clear, clear_rows, copy, copy_rows, store_tile
 
 
 @driver
-def direct(tile, tail, sizes, offsets, views, x, w, bias, y, counter, tally, scratch, packed):
+def direct(tile, tail, sizes, offsets, views, real, x, w, bias, y, counter, tally, scratch, packed):
     """Convolve units (n, group, band of flat columns), claimed from `counter`, into y. `packed` is `scratch`, read-only.
 
     x (N, groups, C, H, W); w [group][block][k][row of the tile]; y (N, groups, F, OH, OW). Flat column q is the output
     (q // pitch, q % pitch), and none where q % pitch >= OW. A band is cut into tiles, the last of them a `tail` if that is enough.
     One block of filters passes over the whole band before the next: so y is written row by row, as the CPU expects it.
+    Where x itself is read and has padding, real [tap][vector of flat columns] holds the sets of lanes that are inside the image.
     """
     (units, groups, bands, band_columns, C, H, W, F, blocks, K, OH, OW, copies, pitch, plane) = sizes[:15]
     lanes = line(x).lanes
@@ -48,14 +49,17 @@ def direct(tile, tail, sizes, offsets, views, x, w, bias, y, counter, tally, scr
                 vectors, code = tile[1:] if columns - column > tail[1] * lanes else tail[1:]
                 width = vectors * lanes
                 # A last tile that is too wide is moved back: it computes some outputs again instead of reaching past the band.
-                q = max(0, min(column, columns - width))
+                q = column if real.size > 0 else max(0, min(column, columns - width))
                 last = min(column + width, columns)
                 # Where all of the tile is kept, and in one piece, it goes straight to its place.
                 whole = pitch == OW and filters == rows and q + width <= columns
                 target = y if whole else scratch
                 t0 = y0 + q if whole else sums
                 t_pitch = OH * OW if whole else width
-                run_tile(code, w, block * K, source, x0 + q, offsets, 0, K, bias, b0, target, t0, t_pitch, tally)
+                r0 = (first + q) // lanes
+                run_tile(
+                    code, w, block * K, source, x0 + q, offsets, 0, K, real, r0, bias, b0, target, t0, t_pitch, tally
+                )
                 kept = filters * (last - column)
                 if not whole:
                     kept = store_tile(
@@ -101,11 +105,8 @@ def copy_planes(sizes, views, x, x0, oh, scratch, margin):
                 # Rows that follow one another there as here are copied as one, what was between them put right below.
                 copy(x, source, scratch, target, (rows - 1) * pitch + real)
             else:
-                for r in range(rows):
-                    copy_every(x, source + r * sh * W, sw, scratch, target + r * pitch, real)
-            if real < pitch:
-                for r in range(1, rows):
-                    clear(scratch, target + r * pitch - (pitch - real), pitch - real)
+                copy_rows(x, source, sh * W, sw, scratch, target, pitch, real, rows)
+            clear_rows(scratch, target + real, pitch, pitch - real, rows - 1)
             target += (rows - 1) * pitch + real
             clear(scratch, target, stop - target)
         moved += C * rows * real

@@ -7,7 +7,7 @@ columns of one register tile for the taps of a few channels, small enough for th
 from npconv.kernels.calls import run_tile
 from npconv.kernels.compile import driver, kernel
 from npconv.kernels.registers import claim, line
-from npconv.kernels.tile import IDLE_ADD, IDLE_MUL, MOVED, ZEROS, clear, copy_every, store_tile
+from npconv.kernels.tile import IDLE_ADD, IDLE_MUL, MOVED, ZEROS, clear, copy_rows, store_tile
 
 
 @driver
@@ -44,7 +44,24 @@ def im2col(tile, tail, sizes, offsets, spans, x, w, bias, y, counter, tally, scr
                 s0 = sums + b * rows * width
                 first = c * taps
                 last = c_stop * taps
-                run_tile(code, w, block * K, packed, x0, offsets, first, last, bias, b0, scratch, s0, width, tally)
+                run_tile(
+                    code,
+                    w,
+                    block * K,
+                    packed,
+                    x0,
+                    offsets,
+                    first,
+                    last,
+                    offsets,
+                    0,
+                    bias,
+                    b0,
+                    scratch,
+                    s0,
+                    width,
+                    tally,
+                )
         for b in range(blocks):
             filters = min(rows, F - b * rows)
             y0 = (g * F + b * rows) * P
@@ -85,7 +102,7 @@ def pack_panel(sizes, spans, x, g, c_first, c_stop, q, stop, panel, width):
                         if first < last:
                             h = oh * sh + kh * dh - top
                             source = (((n * groups + g) * C + c) * H + h) * W + first * sw + kw * dw - left
-                            copy_every(x, source, sw, panel, t + first - ow, last - first)
+                            copy_rows(x, source, 0, sw, panel, t + first - ow, 0, last - first, 1)
                             moved += last - first
                     t += run
                     left_over -= run

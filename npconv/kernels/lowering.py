@@ -28,20 +28,22 @@ INT64 = ir.IntType(64)
 
 
 class RegisterTileType(types.Type):
-    """The type of a `RegisterTile`: the three numbers, known to the compiler."""
+    """The type of a `RegisterTile`: the numbers, known to the compiler."""
 
-    def __init__(self, rows: int, vectors: int, lanes: int, planes: int, step: int) -> None:
+    def __init__(self, rows: int, vectors: int, lanes: int, planes: int, step: int, edge: int, phases: int) -> None:
         self.rows = rows
         self.vectors = vectors
         self.lanes = lanes
         self.planes = planes
         self.step = step
-        super().__init__(f"RegisterTile({rows}, {vectors}, {lanes}, {planes}, {step})")
+        self.edge = edge
+        self.phases = phases
+        super().__init__(f"RegisterTile({rows}, {vectors}, {lanes}, {planes}, {step}, {edge}, {phases})")
 
     @classmethod
     def of(cls, tile: registers.RegisterTile) -> "RegisterTileType":
         """Return the type of a tile."""
-        return cls(tile.rows, tile.vectors, tile.lanes, tile.planes, tile.step)
+        return cls(tile.rows, tile.vectors, tile.lanes, tile.planes, tile.step, tile.edge, tile.phases)
 
 
 class VectorType(types.Type):
@@ -151,6 +153,10 @@ def suffix(vector):
     return f"v{vector.count}{element}"
 
 
+def register(builder, file, i):
+    return builder.gep(file, [ir.Constant(INT64, 0), ir.Constant(INT64, i) if isinstance(i, int) else i])
+
+
 def emit_registers(context, builder, signature, args):
     storage = context.get_value_type(signature.return_type).pointee
     with builder.goto_entry_block():
@@ -168,20 +174,38 @@ lowers(
     lambda tile, like: RegistersType(VectorType(like.dtype, tile.lanes), tile.planes * tile.vectors)(tile, like),
 )(emit_registers)
 
+lowers(
+    registers.weight_registers,
+    lambda tile, like: RegistersType(VectorType(like.dtype, tile.lanes), tile.rows)(tile, like),
+)(emit_registers)
 
-@lowers(registers.line, lambda like: RegisterTileType(1, 1, target().lanes(like.dtype.bitwidth // 8), 1, 1)(like))
+
+def line_type(like, step):
+    return RegisterTileType(1, 1, target().lanes(like.dtype.bitwidth // 8), 1, step, 0, 1)
+
+
+@lowers(registers.line, lambda like: line_type(like, 1)(like))
+@lowers(registers.every_second, lambda like: line_type(like, 2)(like))
 def emit_line(context, builder, signature, args):
+    return context.get_dummy_value()
+
+
+@lowers(registers.move_up, lambda tile, file: signature(types.void, tile, file))
+def emit_move_up(context, builder, signature, args):
+    each = signature.args[0].planes * signature.args[0].vectors
+    for i in range(signature.args[1].count - each):
+        builder.store(builder.load(register(builder, args[1], i + each)), register(builder, args[1], i))
     return context.get_dummy_value()
 
 
 @lowers(registers.get, lambda file, i: file.vector(file, types.intp))
 def emit_get(context, builder, signature, args):
-    return builder.load(builder.gep(args[0], [ir.Constant(INT64, 0), args[1]]))
+    return builder.load(register(builder, *args))
 
 
 @lowers(registers.put, lambda file, i, vector: types.void(file, types.intp, file.vector))
 def emit_put(context, builder, signature, args):
-    builder.store(args[2], builder.gep(args[0], [ir.Constant(INT64, 0), args[1]]))
+    builder.store(args[2], register(builder, *args[:2]))
     return context.get_dummy_value()
 
 
@@ -216,16 +240,24 @@ def emit_load(context, builder, signature, args):
 
 @lowers(
     registers.load_lanes,
-    lambda tile, array, i, lanes: VectorType(array.dtype, tile.lanes)(tile, array, types.intp, types.intp),
+    lambda tile, array, i, elements: VectorType(array.dtype, tile.lanes)(tile, array, types.intp, types.intp),
 )
 def emit_load_lanes(context, builder, signature, args):
     tile, array, vector = signature.args[0], signature.args[1], context.get_value_type(signature.return_type)
-    # The form with an alignment argument is the one that every LLVM reads: newer ones upgrade it.
-    pointer = vector_pointer(context, builder, array, args[1], args[2], vector)
     alignment = ir.Constant(INT32, array.dtype.bitwidth // 8)
-    mask = lane_mask(builder, args[3], tile.lanes)
     name = f"llvm.masked.load.{suffix(vector)}.p0"
-    return intrinsic(builder, name, vector, [pointer, alignment, mask, ir.Constant(vector, None)])
+
+    def at(part):
+        # The form with an alignment argument is the one that every LLVM reads: newer ones upgrade it.
+        first = ir.Constant(INT64, part * tile.lanes)
+        pointer = vector_pointer(context, builder, array, args[1], builder.add(args[2], first), vector)
+        mask = lane_mask(builder, builder.lshr(args[3], first), tile.lanes)
+        return intrinsic(builder, name, vector, [pointer, alignment, mask, ir.Constant(vector, None)])
+
+    if tile.step == 1:
+        return at(0)
+    picked = ir.Constant(ir.VectorType(INT32, tile.lanes), [2 * lane for lane in range(tile.lanes)])
+    return builder.shuffle_vector(at(0), at(1), picked)
 
 
 @lowers(

@@ -30,17 +30,21 @@ class RegisterTile:
     """A block of accumulators: `rows` rows of `vectors` vectors of `lanes` neighbouring outputs, for `planes` planes at once.
 
     A row is a filter for the dense kernels, a row of the image for the depthwise one. `load` reads lanes that lie `step` elements
-    apart, 1 or 2.
+    apart, 1 or 2; 0 is any other number. The first and last `edge` vectors of a row may reach over the ends of the image; the others do not.
     """
 
-    __slots__ = ("lanes", "planes", "rows", "step", "vectors")
+    __slots__ = ("edge", "lanes", "phases", "planes", "rows", "step", "vectors")
 
-    def __init__(self, rows: int, vectors: int, lanes: int, planes: int = 1, step: int = 1) -> None:
+    def __init__(
+        self, rows: int, vectors: int, lanes: int, planes: int = 1, step: int = 1, edge: int = 0, phases: int = 1
+    ) -> None:
         self.rows = rows
         self.vectors = vectors
         self.lanes = lanes
         self.planes = planes
         self.step = step
+        self.edge = edge
+        self.phases = phases
 
     def __repr__(self) -> str:
         planes = f"{self.planes} planes x " if self.planes > 1 else ""
@@ -52,6 +56,11 @@ def line(like: Array) -> RegisterTile:
     return RegisterTile(1, 1, target().lanes(like.dtype.itemsize))
 
 
+def every_second(like: Array) -> RegisterTile:
+    """Return the tile of one register that `load` fills with every second element."""
+    return RegisterTile(1, 1, target().lanes(like.dtype.itemsize), step=2)
+
+
 def accumulators(tile: RegisterTile, like: Array) -> Registers:
     """Return ``rows * planes * vectors`` registers for elements of the type of `like`, not yet set."""
     return [zero(tile, like)] * (tile.rows * tile.planes * tile.vectors)
@@ -60,6 +69,20 @@ def accumulators(tile: RegisterTile, like: Array) -> Registers:
 def row_registers(tile: RegisterTile, like: Array) -> Registers:
     """Return ``planes * vectors`` registers for elements of the type of `like`, not yet set."""
     return [zero(tile, like)] * (tile.planes * tile.vectors)
+
+
+def weight_registers(tile: RegisterTile, like: Array) -> Registers:
+    """Return `rows` registers for elements of the type of `like`, not yet set."""
+    return [zero(tile, like)] * tile.rows
+
+
+def move_up(tile: RegisterTile, registers: Registers) -> None:
+    """Move every row of accumulators but the oldest one row up; the newest row stays as it was, too.
+
+    An operation, not a loop in a kernel: of such a loop LLVM makes a copy in memory, and the sums would live there.
+    """
+    each = tile.planes * tile.vectors
+    registers[:-each] = registers[each:]
 
 
 def get(registers: Registers, i: int) -> Array:
@@ -88,9 +111,13 @@ def load(tile: RegisterTile, array: Array, i: int) -> Array:
     return gather_lanes(tile, array, i, tile.step, lanes_below(tile.lanes))
 
 
-def load_lanes(tile: RegisterTile, array: Array, i: int, lanes: int) -> Array:
-    """Return `array[i : i + lanes]`, zeros in the lanes that are not in the set `lanes`: only those in it are read."""
-    return gather_lanes(tile, array, i, 1, lanes)
+def load_lanes(tile: RegisterTile, array: Array, i: int, elements: int) -> Array:
+    """Return what `load` does, zeros in the lanes that are not in a set: only those in it are read.
+
+    Bit `l * step` of the set is lane l, so that it says which elements are wanted from i on.
+    """
+    lanes = sum(1 << lane for lane in range(tile.lanes) if elements >> lane * tile.step & 1)
+    return gather_lanes(tile, array, i, tile.step, lanes)
 
 
 def gather_lanes(tile: RegisterTile, array: Array, i: int, stride: int, lanes: int) -> Array:

@@ -1,8 +1,9 @@
 """One register tile of outputs: sum its products, keep what belongs to the image. The innermost loop of every dense method is here."""
 
-from npconv.kernels.compile import kernel
+from npconv.kernels.compile import inlined, kernel
 from npconv.kernels.registers import (
     accumulators,
+    every_second,
     fma,
     get,
     lanes_below,
@@ -23,11 +24,12 @@ MUL, ADD, IDLE_MUL, IDLE_ADD, ZEROS, MOVED = range(6)
 
 
 @kernel
-def multiply_tile(tile, w, w0, x, x0, offsets, first, last, bias, b0, y, y0, pitch, tally):
+def multiply_tile(tile, w, w0, x, x0, offsets, first, last, real, r0, bias, b0, y, y0, pitch, tally):
     """y[y0 + m*pitch + q] = sum over taps k of w[w0 + k*rows + m] * x[x0 + offsets[k] + q], taps `first` to `last` - 1 in order.
 
-    Goes on from the sums in y when first > 0; else starts from bias[b0 + m], or where b0 < 0 from the first product.
-    The caller guarantees that ``vectors * lanes`` elements can be read at every tap and written in every row.
+    Here offsets[k] is ``offsets[2*k]``. Goes on from the sums in y when first > 0; else starts from bias[b0 + m], or where b0 < 0 from the
+    first product. Of a vector v that is not inner, only the lanes real[r0 + offsets[2*k + 1] + v] are read, and the others are zeros.
+    The caller guarantees that all others can be read, and ``vectors * lanes`` elements written in every row.
     """
     acc = accumulators(tile, x)
     row = row_registers(tile, x)
@@ -44,17 +46,14 @@ def multiply_tile(tile, w, w0, x, x0, offsets, first, last, bias, b0, y, y0, pit
                 put(acc, m * tile.vectors + v, splat(tile, bias, b0 + m))
     else:
         start = 1
-        for v in range(tile.vectors):
-            put(row, v, load(tile, x, x0 + offsets[0] + v * tile.lanes))
+        read_pixels(tile, row, x, x0, offsets, 0, real, r0)
         for m in range(tile.rows):
             a = splat(tile, w, w0 + m)
             for v in range(tile.vectors):
                 put(acc, m * tile.vectors + v, multiply(a, get(row, v)))
                 mul += tile.lanes
     for k in range(start, last):
-        tap = x0 + offsets[k]
-        for v in range(tile.vectors):
-            put(row, v, load(tile, x, tap + v * tile.lanes))
+        read_pixels(tile, row, x, x0, offsets, k, real, r0)
         for m in range(tile.rows):
             a = splat(tile, w, w0 + k * tile.rows + m)
             for v in range(tile.vectors):
@@ -67,6 +66,23 @@ def multiply_tile(tile, w, w0, x, x0, offsets, first, last, bias, b0, y, y0, pit
             store(y, y0 + m * pitch + v * tile.lanes, get(acc, m * tile.vectors + v))
     tally[MUL] += mul
     tally[ADD] += add
+
+
+@inlined
+def read_pixels(tile, row, x, x0, offsets, k, real, r0):
+    """Set the row of registers to the pixels of tap k, zeros in the lanes that are outside the image."""
+    for v in range(tile.vectors):
+        i = x0 + offsets[2 * k] + v * tile.lanes
+        if is_inner(tile, v):
+            put(row, v, load(tile, x, i))
+        else:
+            put(row, v, load_lanes(tile, x, i, real[r0 + offsets[2 * k + 1] + v]))
+
+
+@inlined
+def is_inner(tile, v):
+    """Return whether every lane of vector v is inside the image at every tap."""
+    return tile.edge <= v < tile.vectors - tile.edge
 
 
 @kernel
@@ -97,31 +113,50 @@ def store_tile(sums, s0, width, y, y0, plane, rows, q, stop, pitch, kept, step):
 @kernel
 def copy(source, s, target, t, n):
     """Copy n elements, a vector at a time, and not one more."""
-    tile = line(source)
-    whole = n - n % tile.lanes
-    for i in range(0, whole, tile.lanes):
-        store(target, t + i, load(tile, source, s + i))
-    if whole < n:
-        rest = lanes_below(n - whole)
-        store_lanes(target, t + whole, load_lanes(tile, source, s + whole, rest), rest)
+    copy_rows(source, s, 0, 1, target, t, 0, n, 1)
 
 
 @kernel
-def copy_every(source, s, step, target, t, n):
-    """Copy n elements that stand `step` apart in the source."""
-    if step == 1:
-        copy(source, s, target, t, n)
-    else:
-        for i in range(n):
-            target[t + i] = source[s + i * step]
+def copy_rows(source, s, s_pitch, step, target, t, t_pitch, n, rows):
+    """Copy `rows` rows of n elements, which stand `step` apart in the source; a row begins a pitch after the one before."""
+    tile = line(source)
+    pairs = every_second(source)
+    whole = n - n % tile.lanes
+    rest = lanes_below(n - whole)
+    for r in range(rows):
+        a = s + r * s_pitch
+        b = t + r * t_pitch
+        if step == 1:
+            for i in range(0, whole, tile.lanes):
+                store(target, b + i, load(tile, source, a + i))
+            if rest:
+                store_lanes(target, b + whole, load_lanes(tile, source, a + whole, rest), rest)
+        elif step == 2:
+            for i in range(0, whole, tile.lanes):
+                store(target, b + i, load(pairs, source, a + 2 * i))
+            for i in range(whole, n):
+                target[b + i] = source[a + 2 * i]
+        else:
+            for i in range(n):
+                target[b + i] = source[a + i * step]
 
 
 @kernel
 def clear(target, t, n):
     """Set n elements to zero."""
+    clear_rows(target, t, 0, n, 1)
+
+
+@kernel
+def clear_rows(target, t, pitch, n, rows):
+    """Set `rows` rows of n elements to zero, each beginning a pitch after the one before."""
     tile = line(target)
     nothing = zero(tile, target)
     whole = n - n % tile.lanes
+    rest = lanes_below(n - whole)
     for i in range(0, whole, tile.lanes):
-        store(target, t + i, nothing)
-    store_lanes(target, t + whole, nothing, lanes_below(n - whole))
+        for r in range(rows):
+            store(target, t + r * pitch + i, nothing)
+    if rest:
+        for r in range(rows):
+            store_lanes(target, t + r * pitch + whole, nothing, rest)

@@ -11,8 +11,11 @@ from npconv.kernels.registers import RegisterTile
 from npconv.kernels.targets import target
 from npconv.layouts.layout import Array, Layout, NotServedError, as_given, axis_spans, simplified, table
 
-# Sums in flight that hide the latency of a multiply-add (4 cycles, 2 a cycle), with something to spare.
-ENOUGH_SUMS = 20
+# Sums in flight that hide the latency of a multiply-add (4 cycles, 2 a cycle), with something to spare. With a stride,
+# what is read takes registers of its own, and half of them have to do; so do planes of several vectors.
+ENOUGH_SUMS = 24
+# Cycles from one row of a window to the next besides its taps.
+CYCLES_OF_A_STEP = 10
 
 
 def depthwise_layout(
@@ -29,33 +32,23 @@ def depthwise_layout(
         )
     # Tap kh of an output reads the row that tap kh - phases reads `classes` outputs further down.
     classes, phases = dh // gcd(sh, dh), min(sh // gcd(sh, dh), g.KH)
-    rows, lanes, integer = -(-g.KH // phases), target().lanes(dtype.itemsize), dtype.kind == "i"
-    # Integers are slow with or without registers to spare, so they are never refused.
-    most = max((v for v in range(1, 9) if fits(rows, v, sw, integer=integer)), default=int(integer))
-    if most == 0:
-        raise NotServedError(
-            f"method 'depthwise' keeps {rows} rows of accumulators for a kernel of {g.KH} rows, more than this CPU has "
-            "registers for. Use method='direct'."
-        )
-    vectors_of_row = -(-g.OW // lanes)
-    vectors = -(-vectors_of_row // -(-vectors_of_row // most))
-    # Narrow rows leave the multipliers waiting for each other's sums: several planes at once keep them busy.
-    shared = [
-        p
-        for p in (2, 4)
-        if g.C % p == 0 and rows * p * vectors <= ENOUGH_SUMS and fits(rows, p * vectors, sw, integer=integer)
-    ]
-    planes = max(shared, default=1) if g.group_filters == 1 else 1
-    planes, vectors = tile or (planes, vectors)
+    rows, lanes = -(-g.KH // phases), target().lanes(dtype.itemsize)
+    planes, vectors = tile or planes_and_vectors(g, rows, lanes, integer=dtype.kind == "i")
     stripes = -(-g.OW // (vectors * lanes))
     steps = -(-g.OH // classes)
     band_steps = -(-steps // min(bands, steps))
     bands = -(-steps // band_steps)
-    multiplier = g.group_filters
-    sets = lane_sets(axis_spans(g)[1], g.OW, stripes * vectors, vectors, lanes)
+    step = sw if sw <= 2 else 0
+    real, kept = lane_sets(axis_spans(g)[1], g.OW, stripes, vectors, lanes, max(step, 1))
+    # Where only the vectors at the ends of a row reach over the image, the others need no sets of lanes.
+    every = lane_sets([(0, lanes)], lanes, 1, 1, lanes, max(step, 1))
+    inner = all(
+        set(sets[1:-1]) <= set(all_of[0]) for of, all_of in zip((real, kept), every, strict=True) for sets in of
+    )
+    window = RegisterTile(rows, vectors, lanes, planes, step, 1 if inner else vectors, phases)
     units = g.N * g.C // planes * bands
     sizes = (
-        units, bands, band_steps, g.C, multiplier, classes, g.H, g.W, g.OH, g.OW, g.KW, phases, g.KH, sh, sw, dh, dw, top, left,
+        units, bands, band_steps, g.C, g.group_filters, classes, g.H, g.W, g.OH, g.OW, g.KW, g.KH, sh, sw, dh, dw, top, left,
     )  # fmt: skip
 
     def pack(weight: Array) -> Array:
@@ -68,33 +61,59 @@ def depthwise_layout(
     streams = sum(-(-steps // band_steps) for steps in steps_of_class)
     computed = (g.OH + (rows - 1) * streams) * stripes * vectors * lanes
     idle = g.N * g.O * (computed - g.OH * g.OW)
-    each = g.KH * g.KW * max(vectors / 2, vectors / rows, 4 / rows / planes) + 10
-    each += g.KW * vectors * 2 if left else 0
-    window = RegisterTile(rows, vectors, lanes, planes, min(sw, 2))
+    each = g.KH * g.KW * max(vectors / 2, vectors / rows * max(step, 1), 4 / rows / planes) + CYCLES_OF_A_STEP
+    head = (window, sizes, table(lanes_of for sets in (*real, *kept) for lanes_of in sets))
     return Layout(
-        "depthwise", depthwise, window, (planes, vectors), (window, sizes, table(sets)), pack, as_given, units, 0, idle, 0,
-        g.N * g.O * g.OH * stripes * each,
+        "depthwise", dtype, depthwise, window, (planes, vectors), head, pack, as_given, units, 0, idle, 0, g.N * g.O * g.OH * stripes * each
     )  # fmt: skip
 
 
-def fits(rows: int, vectors: int, stride: int, *, integer: bool) -> bool:
-    """Return whether a window stays in registers.
+def planes_and_vectors(g: Geometry, rows: int, lanes: int, *, integer: bool) -> tuple[int, int]:
+    """Return how many planes share a tile and how many vectors of a row it holds, as many as registers allow."""
+    stride = g.stride[1]
+    # Integers are slow with or without registers to spare, so they are never refused.
+    most = max((v for v in range(1, 9) if fits(rows, v, 1, stride, integer=integer)), default=int(integer))
+    if most == 0:
+        raise NotServedError(
+            f"method 'depthwise' keeps {rows} rows of accumulators for a kernel of {g.KH} rows, more than this CPU has "
+            "registers for. Use method='direct'."
+        )
+    vectors_of_row = -(-g.OW // lanes)
+    vectors = -(-vectors_of_row // -(-vectors_of_row // most))
+    # Narrow rows leave the multipliers waiting for each other's sums: several planes at once keep them busy.
+    enough = ENOUGH_SUMS if stride == 1 and vectors == 1 else ENOUGH_SUMS // 2
+    shared = [
+        p
+        for p in (2, 4, 8)
+        if g.C % p == 0 and rows * p * vectors <= enough and fits(rows, vectors, p, stride, integer=integer)
+    ]
+    return max(shared, default=1) if g.group_filters == 1 else 1, vectors
 
-    Two rows of inputs: LLVM reads the next while it multiplies the last. Where masks are no registers of their own, a set of lanes
-    takes a vector register, and a gather's addresses and masks take several.
+
+def fits(rows: int, vectors: int, planes: int, stride: int, *, integer: bool) -> bool:
+    """Return whether a window stays in registers, with pixels, the next ones, a bias, and the weights of a tap.
+
+    Weights that only one vector meets are read when they are needed; otherwise a register holds each. Where masks are no registers of
+    their own, a set of lanes takes a vector register. The addresses and masks of a gather take many.
     """
-    others = 0 if target().vector_bytes == 64 else 5 if stride == 1 else 6
-    return target().fits(rows, vectors, integer=integer, inputs=2, others=others)
+    weights = rows if planes * vectors > 1 else 1
+    others = 2 + weights + (12 if stride > 2 else 0) + (0 if target().vector_bytes == 64 else 2 if stride == 1 else 6)
+    return target().fits(rows, planes * vectors, integer=integer, inputs=0, others=others)
 
 
-def lane_sets(spans: list[tuple[int, int]], OW: int, vectors: int, group: int, lanes: int) -> list[int]:
-    """Return the sets of lanes, as bits, of a row of vectors: for each `group` of them and tap the real ones, then those kept."""
+def lane_sets(
+    spans: list[tuple[int, int]], OW: int, stripes: int, vectors: int, lanes: int, step: int
+) -> tuple[list[list[int]], list[list[int]]]:
+    """Return the sets of lanes, as bits, of a row cut into stripes: for each stripe and tap the real ones, for each stripe those kept.
 
-    def between(v: int, first: int, last: int) -> int:
-        return sum(1 << lane for lane in range(lanes) if first <= v * lanes + lane < last)
+    A set for each vector; real ones as `load_lanes` takes them, where bit ``l*step`` is lane l.
+    """
 
-    real = [
-        between(v, first, last)
-        for start in range(0, vectors, group) for first, last in spans for v in range(start, start + group)
-    ]  # fmt: skip
-    return real + [between(v, 0, OW) for v in range(vectors)]
+    def between(stripe: int, first: int, last: int, step: int) -> list[int]:
+        return [
+            sum(1 << lane * step for lane in range(lanes) if first <= v * lanes + lane < last)
+            for v in range(stripe * vectors, (stripe + 1) * vectors)
+        ]
+
+    real = [between(stripe, first, last, step) for stripe in range(stripes) for first, last in spans]
+    return real, [between(stripe, 0, OW, 1) for stripe in range(stripes)]

@@ -1,6 +1,7 @@
 """Layout of `npconv.kernels.direct`: how the image is seen, offsets of the taps, bands of rows."""
 
 from dataclasses import dataclass
+from math import lcm
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from npconv.geometry import Geometry
 from npconv.kernels.direct import direct
 from npconv.kernels.targets import target
-from npconv.layouts.layout import Layout, NotServedError, Tiling, in_blocks, simplified, table
+from npconv.layouts.layout import Array, Layout, NotServedError, Tiling, in_blocks, pairs, simplified, table
 
 # What a band reads stays in the second-level cache while one block of filters after another passes over it: planes, or x itself.
 PLANE_BYTES = 512 * 1024
@@ -17,6 +18,10 @@ X_BYTES = 1024 * 1024
 SCRATCH_BYTES = 64 * 1024 * 1024
 # Cycles to begin copying a run of neighbours, and to put a run of a tile in its place.
 CYCLES_OF_A_RUN = 12
+# Cycles to read a vector through a set of lanes, beyond those of reading it whole.
+CYCLES_OF_A_SET = 0.75
+# Cycles to claim a unit of work and to find out where it lies.
+CYCLES_OF_A_UNIT = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,8 @@ class Planes:
         Cells from one row of a plane to the next.
     overhang : int
         Cells that are read past a plane's last row.
+    masked : bool
+        Whether x itself is read and taps reach over it: then only lanes that are inside the image are read.
     """
 
     views: list[tuple[int, int]]
@@ -40,6 +47,7 @@ class Planes:
     columns: list[tuple[int, int]]
     pitch: int
     overhang: int
+    masked: bool = False
 
     @property
     def reach(self) -> int:
@@ -48,9 +56,10 @@ class Planes:
 
     @classmethod
     def of_x(cls, g: Geometry) -> "Planes":
-        """Return x itself, where there is no padding and no stride."""
-        (dh, dw) = g.dilation
-        return cls([], [(kh * dh, 0) for kh in range(g.KH)], [(kw * dw, 0) for kw in range(g.KW)], g.W, 0)
+        """Return x itself, where there is no stride."""
+        (dh, dw), ((top, _), (left, _)) = g.dilation, g.padding
+        rows, columns = [(kh * dh - top, 0) for kh in range(g.KH)], [(kw * dw - left, 0) for kw in range(g.KW)]
+        return cls([], rows, columns, g.W, 0, any(sum(g.padding, ())))
 
     @classmethod
     def padded(cls, g: Geometry) -> "Planes":
@@ -121,10 +130,11 @@ class Bands:
             rows = -(-g.OH // -(-g.OH // most))
             columns, number = rows * planes.pitch, -(-g.OH // rows)
         else:
-            # Bands of whole rows, or of any columns where rows do not matter.
+            # Bands of whole rows, or of any columns where rows do not matter; sets of lanes begin with a vector.
             flat_columns = (g.OH - 1) * g.W + g.OW
             bands = max(bands, -(-g.group_channels * g.H * g.W * itemsize // X_BYTES))
-            columns, number = even_bands(flat_columns, g.W if g.W > g.OW else width, width, bands)
+            unit = width if g.W == g.OW else lcm(g.W, lanes) if planes.masked else g.W
+            columns, number = even_bands(flat_columns, unit, 1 if planes.masked else width, bands)
         filled = min(columns - (planes.pitch - g.OW), (g.OH - 1) * planes.pitch + g.OW)
         return cls(g, planes, columns, number, Tiling.of(filled, tile, lanes))
 
@@ -144,13 +154,15 @@ class Bands:
         g, (usual, last), tiling = self.g, self.lengths(), self.tiling
         blocks = -(-g.group_filters // tiling.rows)
         tiles = (self.number - 1) * tiling.cycles(usual, g.K) + tiling.cycles(last, g.K)
+        if self.planes.masked:
+            tiles += CYCLES_OF_A_SET * g.K * self.computed() / tiling.lanes
         copying = storing = 0.0
         if self.planes.views:
             copying = self.number * g.group_channels * self.planes.copy_cycles(g, self.rows, tiling.lanes)
         if self.planes.pitch > g.OW:
             segments = g.OH * (1 + g.OW / (tiling.vectors * tiling.lanes))
             storing = g.group_filters * segments * CYCLES_OF_A_RUN
-        return g.N * g.groups * (blocks * tiles + copying + storing)
+        return g.N * g.groups * (blocks * tiles + copying + storing + self.number * CYCLES_OF_A_UNIT)
 
     def computed(self) -> int:
         """Return how many columns all tiles of one plane have."""
@@ -165,11 +177,10 @@ def direct_layout(
     g = simplified(geometry)
     lanes, F = target().lanes(dtype.itemsize), g.group_filters
     tiles = [tile] if tile else list(target().tiles(integer=dtype.kind == "i"))
-    kinds = [Planes.padded(g), Planes.shifted(g)]
     ways = [
         Bands.of(g, planes, tile_of, lanes, dtype.itemsize, bands)
         for tile_of in tiles
-        for planes in ([Planes.of_x(g)] if reads_x(g, tile_of[1] * lanes) else kinds)
+        for planes in planes_for(g, tile_of[1] * lanes)
     ]
     best = min(ways, key=Bands.cycles)
     planes, tiling = best.planes, best.tiling
@@ -184,26 +195,53 @@ def direct_layout(
             f"{SCRATCH_BYTES}. Use method='im2col', which copies no planes."
         )
     views = planes.views or [(0, 0)]
+    flat_columns = (g.OH - 1) * g.W + g.OW
+    vectors = -(-flat_columns // lanes) + tiling.vectors
     offsets = [
-        (c * number + views.index((a, b))) * plane + row * planes.pitch + column
-        for c in range(g.group_channels) for row, a in planes.rows for column, b in planes.columns
-    ]  # fmt: skip
+        ((c * number + views.index((a, b))) * plane + row * planes.pitch + column, (kh * g.KW + kw) * vectors)
+        for c in range(g.group_channels)
+        for kh, (row, a) in enumerate(planes.rows)
+        for kw, (column, b) in enumerate(planes.columns)
+    ]
+    real = real_lanes(g, vectors, lanes) if planes.masked else np.empty(0, np.int64)
     units = g.N * g.groups * best.number
     sizes = (
         units, g.groups, best.number, best.columns, g.group_channels, g.H, g.W, F, blocks, g.K, g.OH, g.OW,
         int(bool(planes.views)), planes.pitch, plane, *g.stride, g.padding[0][0], g.padding[1][0], plane_rows,
     )  # fmt: skip
-    head = (*tiling.kernels(dtype), sizes, table(offsets), table(n for view in planes.views for n in view))
+    head = (*tiling.kernels(dtype, masked=planes.masked), sizes, pairs(offsets), pairs(planes.views), table(real))
     idle = g.N * g.groups * best.computed() * blocks * rows - g.P
+    wide = tiling.tile(tiling.vectors, masked=planes.masked)
     return Layout(
-        "direct", direct, tiling.wide(), tiling.choice, head, *in_blocks(g.groups, rows), units, scratch, idle,
+        "direct", dtype, direct, wide, tiling.choice, head, *in_blocks(g.groups, rows), units, scratch, idle,
         copied_cells(best, plane_rows), best.cycles(),
     )  # fmt: skip
 
 
-def reads_x(g: Geometry, width: int) -> bool:
-    """Return whether x can be read as it is: no zeros to put around it, no stride, and no tile wider than all there is to read."""
-    return g.stride == (1, 1) and not any(sum(g.padding, ())) and width <= (g.OH - 1) * g.W + g.OW
+def planes_for(g: Geometry, width: int) -> list[Planes]:
+    """Return the ways to see the image for a tile of this width."""
+    if g.stride == (1, 1):
+        of_x = Planes.of_x(g)
+        if not of_x.masked and width <= (g.OH - 1) * g.W + g.OW:
+            # No zeros to put around x, and no tile wider than all there is to read.
+            return [of_x]
+        if of_x.masked and g.OW <= g.W and target().vector_bytes == 64:
+            # The CPU has registers for sets of lanes.
+            return [of_x, Planes.padded(g), Planes.shifted(g)]
+    return [Planes.padded(g), Planes.shifted(g)]
+
+
+def real_lanes(g: Geometry, vectors: int, lanes: int) -> Array:
+    """Return for each tap and vector of flat columns of x the lanes that are inside the image, as bits."""
+    q = np.arange(vectors * lanes)
+    (top, _), (left, _) = g.padding
+    sets = []
+    for kh in range(g.KH):
+        for kw in range(g.KW):
+            row, column = q // g.W + kh * g.dilation[0] - top, q % g.W + kw * g.dilation[1] - left
+            real = (row >= 0) & (row < g.H) & (column >= 0) & (column < g.W)
+            sets.append(real.reshape(-1, lanes) @ (1 << np.arange(lanes)))
+    return np.concatenate(sets)
 
 
 def copied_cells(way: Bands, plane_rows: int) -> int:

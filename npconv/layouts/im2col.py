@@ -7,7 +7,7 @@ import numpy as np
 from npconv.geometry import Geometry
 from npconv.kernels.im2col import im2col
 from npconv.kernels.targets import target
-from npconv.layouts.layout import Layout, Tiling, axis_spans, in_blocks, simplified, table
+from npconv.layouts.layout import Layout, Tiling, axis_spans, in_blocks, pairs, simplified, table
 
 # A panel shares the first-level cache with the weights that stream past it.
 PANEL_BYTES = 24 * 1024
@@ -37,12 +37,12 @@ def im2col_layout(geometry: Geometry, dtype: np.dtype[Any], tile: tuple[int, ...
         g.groups * tiles, g.groups, tiles, g.N, g.group_channels, g.H, g.W, F, blocks, g.K, g.OH, g.OW, channels,
         g.KH, g.KW, *g.stride, *g.dilation, top, left,
     )  # fmt: skip
-    tables = table(k * width for k in range(g.K)), table(n for axis in spans for span in axis for n in span)
+    tables = pairs((k * width, 0) for k in range(g.K)), table(n for axis in spans for span in axis for n in span)
     scratch = (channels * taps + blocks * rows) * width
     idle = g.groups * tiling.computed(columns) * blocks * rows - g.P
     real_rows, real_columns = (sum(last - first for first, last in axis) for axis in spans)
     moved = g.N * g.C * real_rows * real_columns
     return Layout(
-        "im2col", im2col, tiling.wide(), tiling.choice, (*tiling.kernels(dtype), sizes, *tables),
+        "im2col", dtype, im2col, tiling.tile(tiling.vectors), tiling.choice, (*tiling.kernels(dtype), sizes, *tables),
         *in_blocks(g.groups, rows), g.groups * tiles, scratch, idle, moved, cost(tiling),
     )  # fmt: skip

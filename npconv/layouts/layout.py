@@ -9,6 +9,7 @@ import numpy as np
 
 from npconv.geometry import Geometry
 from npconv.kernels.calls import TileKernel
+from npconv.kernels.compile import entry
 from npconv.kernels.registers import RegisterTile
 from npconv.kernels.tile import multiply_tile
 
@@ -27,6 +28,8 @@ class Layout:
     ----------
     method : str
         Name of the method.
+    dtype : numpy.dtype
+        Type of the sums.
     kernel : callable
         Its compiled function, called as ``kernel(*head, x, w, bias, y, counter, tally, *workspace)``.
     tile : RegisterTile
@@ -52,6 +55,7 @@ class Layout:
     """
 
     method: str
+    dtype: np.dtype[Any]
     kernel: Callable[..., None]
     tile: RegisterTile
     choice: tuple[int, ...]
@@ -75,12 +79,22 @@ class Layout:
         """Return the parts as the kernel takes them: tile kernels compiled."""
         return tuple(part.for_driver if isinstance(part, TileKernel) else part for part in self.parts)
 
+    @cached_property
+    def entry(self) -> Callable[..., None]:
+        """Return the kernel's machine code, called as the kernel is."""
+        return entry(self.kernel, self.head, self.dtype, scratch=self.scratch > 0)
+
 
 def table(values: Iterable[int]) -> Array:
     """Return a read-only array of integers for a kernel."""
     array = np.array(list(values), np.int64)
     array.flags.writeable = False
     return array
+
+
+def pairs(values: Iterable[tuple[int, int]]) -> Array:
+    """Return a table of pairs, one after the other."""
+    return table(n for pair in values for n in pair)
 
 
 def in_blocks(groups: int, rows: int) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
@@ -191,16 +205,16 @@ class Tiling:
         tails = self.number(columns) - wide
         return wide * tile_cycles(self.rows, self.vectors, K) + tails * tile_cycles(self.rows, self.tail, K)
 
-    def wide(self) -> RegisterTile:
-        """Return the wide tile."""
-        return RegisterTile(self.rows, self.vectors, self.lanes)
+    def tile(self, vectors: int, *, masked: bool = False) -> RegisterTile:
+        """Return a tile; of a masked one every vector may reach over the image."""
+        return RegisterTile(self.rows, vectors, self.lanes, edge=vectors if masked else 0)
 
-    def kernels(self, dtype: np.dtype[Any]) -> tuple[TileKernel, TileKernel]:
+    def kernels(self, dtype: np.dtype[Any], *, masked: bool = False) -> tuple[TileKernel, TileKernel]:
         """Return what drivers are given first: the kernels of the wide tile and of the tail."""
-        wide = TileKernel(multiply_tile, self.wide(), dtype)
+        wide = TileKernel(multiply_tile, self.tile(self.vectors, masked=masked), dtype)
         if self.tail == self.vectors:
             return wide, wide
-        return wide, TileKernel(multiply_tile, RegisterTile(self.rows, self.tail, self.lanes), dtype)
+        return wide, TileKernel(multiply_tile, self.tile(self.tail, masked=masked), dtype)
 
 
 def tile_cycles(rows: int, vectors: int, taps: int) -> float:
@@ -209,4 +223,4 @@ def tile_cycles(rows: int, vectors: int, taps: int) -> float:
     What loads cost was fitted to 64 -> 256, 256 -> 64 and 512 -> 512 channels with a 1x1 kernel, in tiles of 8x3, 6x4, 12x2, 4x6 and
     14x2: every weight a quarter of a cycle, and the more vectors are read side by side the more each, as fewer come in time.
     """
-    return taps * (max(rows * vectors / 2, 4) + rows / 4 + vectors * (vectors - 1) / 4) + 20 + 3 * rows * vectors
+    return taps * (max(rows * vectors / 2, 4) + rows / 4 + vectors * (vectors - 1) / 4) + 40 + 3 * rows * vectors

@@ -32,4 +32,4 @@ def naive_layout(geometry: Geometry, dtype: np.dtype[Any]) -> Layout:
         left,
     )
     tile = RegisterTile(1, 1, 1)
-    return Layout("naive", naive, tile, (1, 1), (sizes,), as_given, as_given, units, 0, 0, 0, 10.0 * g.P * g.K)
+    return Layout("naive", dtype, naive, tile, (1, 1), (sizes,), as_given, as_given, units, 0, 0, 0, 10.0 * g.P * g.K)

@@ -19,6 +19,9 @@ from npconv.kernels.registers import (
     zero,
 )
 
+# The set of every second of 64 elements.
+EVERY_SECOND = 0x5555555555555555
+
 # What a kernel tallies, by position.
 MUL, ADD, IDLE_MUL, IDLE_ADD, ZEROS, MOVED = range(6)
 
@@ -131,11 +134,12 @@ def copy_rows(source, s, s_pitch, step, target, t, t_pitch, n, rows):
                 store(target, b + i, load(tile, source, a + i))
             if rest:
                 store_lanes(target, b + whole, load_lanes(tile, source, a + whole, rest), rest)
-        elif step == 2:
+        elif step == 2 and tile.lanes <= 32:
             for i in range(0, whole, tile.lanes):
                 store(target, b + i, load(pairs, source, a + 2 * i))
-            for i in range(whole, n):
-                target[b + i] = source[a + 2 * i]
+            if rest:
+                elements = lanes_below(2 * (n - whole)) & EVERY_SECOND
+                store_lanes(target, b + whole, load_lanes(pairs, source, a + 2 * whole, elements), rest)
         else:
             for i in range(n):
                 target[b + i] = source[a + i * step]

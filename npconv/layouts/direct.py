@@ -95,7 +95,8 @@ class Planes:
         rows = band_rows + self.reach
         runs = 1 if (g.W, *g.stride) == (self.pitch, 1, 1) else rows
         gaps = 0 if (self.pitch, g.W) == (g.OW, g.OW) and len(self.columns) == 1 else rows / 2
-        per_vector = 2 if g.stride[1] == 1 else lanes
+        # Pixels two apart are read two vectors at a time, others one by one.
+        per_vector = {1: 2, 2: 4}.get(g.stride[1], lanes)
         return len(self.views) * ((2 + runs + gaps) * CYCLES_OF_A_RUN + rows * self.pitch / lanes * per_vector)
 
 

@@ -22,7 +22,7 @@ def im2col_layout(geometry: Geometry, dtype: np.dtype[Any], tile: tuple[int, ...
 
     def cost(tiling: Tiling) -> float:
         tiles, segments = tiling.computed(columns) / (tiling.vectors * lanes), 1 + tiling.vectors * lanes / g.OW
-        pack = tiles * g.K * (3 * tiling.vectors + 10 * segments)
+        pack = tiles * g.K * (4 * tiling.vectors + 30 * segments)
         return g.groups * (
             pack + -(-F // tiling.rows) * (tiling.cycles(columns, g.K) + 10 * tiles * tiling.rows * segments)
         )

@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from npconv import reference
+    from npconv import networks, reference
     from npconv.counts import OpCount, count_conv2d, counting
     from npconv.functional import conv2d, depthwise_conv2d, pointwise_conv2d, separable_conv2d
     from npconv.geometry import conv2d_output_shape, resolve_padding
@@ -25,6 +25,8 @@ _HOMES = {
     "rearrange": ("channel_shuffle", "channel_unshuffle", "col2im", "im2col"),
     "threads": ("get_num_threads", "set_num_threads"),
 }
+# Rooms that are public as a whole.
+_ROOMS = ("networks", "reference")
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
@@ -40,6 +42,7 @@ __all__ = [
     "depthwise_conv2d",
     "get_num_threads",
     "im2col",
+    "networks",
     "plan_conv2d",
     "pointwise_conv2d",
     "reference",
@@ -52,8 +55,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "reference":
-        return import_module("npconv.reference")
+    if name in _ROOMS:
+        return import_module(f"npconv.{name}")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'npconv' has no attribute {name!r}")
     value = getattr(import_module(f"npconv.{_HOME_OF[name]}"), name)

@@ -14,12 +14,17 @@ PACKAGE = Path(nc.__file__).parent
 FILES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in sorted(PACKAGE.rglob("*.py"))}
 TREES = {room: ast.parse(path.read_text()) for room, path in FILES.items()}
 KERNEL_ROOMS = [room for room in FILES if room.startswith("kernels.")]
+NETWORK_ROOMS = [room for room in FILES if room.startswith("networks.")]
 
 # From the ground up: a room stands on rooms of lower floors alone.
 FLOORS = [
     {"arguments"},
     {"geometry"},
     {"arrays", "counts", "reference", "threads"},
+    {"networks.layer"},
+    {"networks.network", "networks.tape"},
+    {"networks.mobilenet", "networks.resnet", "networks.shufflenet"},
+    {"networks.__init__"},
     {"kernels.__init__", "kernels.targets"},
     {"kernels.registers"},
     {"kernels.lowering"},
@@ -51,6 +56,7 @@ MAY_IMPORT = {
     "reference": {"npconv.geometry"},
     "arrays": {"npconv.arguments", "npconv.geometry", "numpy"},
     "threads": {"npconv.arguments", "npconv.geometry"},
+    **{room: {"npconv.arguments", "npconv.counts", "npconv.geometry", "npconv.networks"} for room in NETWORK_ROOMS},
     **{room: {"npconv.kernels", "numpy", "numba", "llvmlite"} for room in KERNEL_ROOMS},
 }
 

@@ -3,6 +3,7 @@
 import doctest
 import re
 from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 from pkgutil import walk_packages
 
@@ -52,11 +53,11 @@ def test_docstrings_print_what_they_show(module: str) -> None:
 
 @pytest.mark.parametrize("name", nc.__all__)
 def test_public_names_are_documented_with_an_example(name: str) -> None:
-    qualified = "reference.conv2d" if name == "reference" else name
+    qualified = {"networks": "networks.network", "reference": "reference.conv2d"}.get(name, name)
     assert re.search(
         rf"^\.\. auto(function|class):: npconv\.{qualified}\b", PAGES["interface.md"].read_text(), re.MULTILINE
     )
-    thing = nc.reference.conv2d if name == "reference" else getattr(nc, name)
+    thing = attrgetter(qualified)(nc)
     found = doctest.DocTestFinder().find(thing, name)
     assert any(docstring.examples for docstring in found), f"npconv.{qualified} has no example"
 

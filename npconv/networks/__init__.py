@@ -1,0 +1,62 @@
+"""Published architectures, convolution by convolution, with the totals that follow and the figures in print.
+
+A builder reads like its paper's table; it sends a shape through the network and notes each convolution.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from npconv.arguments import complaint
+from npconv.networks.layer import Layer
+from npconv.networks.mobilenet import mobilenet_v1
+from npconv.networks.network import Network, Published
+from npconv.networks.resnet import resnet_50, resnext_50_32x4d, resnext_101_32x8d, resnext_101_64x4d
+from npconv.networks.shufflenet import shufflenet_v1
+
+__all__ = ["NETWORKS", "Layer", "Network", "Published", "network"]
+
+NETWORKS: dict[str, Callable[[], Network]] = {
+    "mobilenet-v1": mobilenet_v1,
+    "mobilenet-v1-0.5-160": partial(mobilenet_v1, 0.5, 160),
+    "resnet-50": resnet_50,
+    "resnext-50-32x4d": resnext_50_32x4d,
+    "resnext-101-32x8d": resnext_101_32x8d,
+    "resnext-101-64x4d": resnext_101_64x4d,
+    **{f"shufflenet-v1-g{groups}": partial(shufflenet_v1, groups) for groups in (1, 2, 3, 4, 8)},
+}
+
+
+def network(name: str) -> Network:
+    """Build a published network by its name.
+
+    Parameters
+    ----------
+    name : str
+        A key of ``npconv.networks.NETWORKS``: "resnet-50", "shufflenet-v1-g3".
+
+    Returns
+    -------
+    Network
+        Its convolutions, its totals, and the figures that were published.
+
+    Raises
+    ------
+    ValueError
+        If no network has that name.
+
+    Examples
+    --------
+    >>> import npconv as nc
+    >>> net = nc.networks.network("shufflenet-v1-g3")
+    >>> len(net.layers), net.layers[3].name, net.layers[3].groups
+    (50, 'stage2.1.expand', 3)
+    >>> net.convolution_products, net.published[0].figure
+    (136500672, '137 M')
+    """
+    if name not in NETWORKS:
+        # Needed here alone, and as slow to import as all of this package.
+        from difflib import get_close_matches
+
+        nearest = ", ".join(map(repr, get_close_matches(str(name), NETWORKS, cutoff=0.0)))
+        raise complaint("network", ValueError(f"there is no network {name!r}. Did you mean {nearest}?"), {"name": name})
+    return NETWORKS[name]()

@@ -1,0 +1,138 @@
+"""A network as the list of its convolutions, its totals, and the figures that its authors published."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from npconv.counts import OpCount
+from npconv.networks.layer import Layer
+
+Quantity: TypeAlias = Literal["products", "convolution_products", "parameters", "trainable_parameters"]
+
+# What one of a printed unit is worth. Some tools mean 2**20 by a million, and it shows in the third digit.
+UNITS = {"": 1, "M": 10**6, "G": 10**9, "Mi": 2**20}
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A figure as it is printed, and where.
+
+    Parameters
+    ----------
+    figure : str
+        The number and its unit: "4.2 G" or "25,028,904".
+    quantity : str
+        The total of `Network` that it stands for, by name.
+    source : str
+        Paper and table.
+    note : str
+        What the figure leaves out or adds, in the words of who recounted it.
+
+    Examples
+    --------
+    >>> Published("4.2 G", "products", "arXiv:1611.05431, Table 1").value
+    4200000000
+    """
+
+    figure: str
+    quantity: Quantity
+    source: str
+    note: str = ""
+
+    @property
+    def value(self) -> int:
+        """The figure as a number."""
+        number = self.figure.split()[0].replace(",", "")
+        return int(number.replace(".", "")) * self.digit
+
+    @property
+    def digit(self) -> int:
+        """What the last digit of the figure is worth: how far rounding, or cutting off, may have moved it."""
+        number, _, unit = self.figure.partition(" ")
+        decimals = len(number.partition(".")[2])
+        return UNITS[unit] // int("1" + "0" * decimals)
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A published architecture: its convolutions in the order in which they run, for one image.
+
+    Pooling, activations, sums and channel shuffles are left out: they multiply nothing.
+
+    Parameters
+    ----------
+    name : str
+        Its name, as `network` takes it.
+    layers : tuple of Layer
+        Convolutions, and fully connected layers as 1x1 convolutions.
+    norm_parameters : int
+        Scales and shifts that normalisations learn: 2 for each channel of a batch norm or layer norm.
+    published : tuple of Published
+        Figures to compare with.
+
+    Examples
+    --------
+    >>> import npconv as nc
+    >>> net = nc.networks.network("resnext-50-32x4d")
+    >>> net.products, net.trainable_parameters
+    (4230479872, 25028904)
+    >>> [(figure.figure, net.reproduces(figure)) for figure in net.published]
+    [('4.2 G', True), ('25.0 M', True), ('25,028,904', True)]
+    """
+
+    name: str
+    layers: tuple[Layer, ...]
+    norm_parameters: int = 0
+    published: tuple[Published, ...] = ()
+
+    @property
+    def counts(self) -> OpCount:
+        """Products and additions of all layers, by closed forms."""
+        return sum((layer.counts for layer in self.layers), OpCount())
+
+    @property
+    def convolution_counts(self) -> OpCount:
+        """Products and additions without those of fully connected layers."""
+        return sum((layer.counts for layer in self.layers if not layer.fully_connected), OpCount())
+
+    @property
+    def products(self) -> int:
+        """Dense products of all layers: what papers call multiply-adds, MACs or FLOPs."""
+        return self.counts.dense_mul
+
+    @property
+    def convolution_products(self) -> int:
+        """Dense products without those of fully connected layers."""
+        return self.convolution_counts.dense_mul
+
+    @property
+    def parameters(self) -> int:
+        """Weights and biases of all layers."""
+        return sum(layer.parameters for layer in self.layers)
+
+    @property
+    def trainable_parameters(self) -> int:
+        """Weights, biases, and the scales and shifts of normalisations: all that training changes."""
+        return self.parameters + self.norm_parameters
+
+    def reproduces(self, published: Published) -> bool:
+        """Return whether the total rounds, or is cut off, to the figure that was published.
+
+        Parameters
+        ----------
+        published : Published
+            The figure.
+
+        Returns
+        -------
+        bool
+            Whether less than one unit of the last printed digit lies between them.
+
+        Examples
+        --------
+        >>> import npconv as nc
+        >>> net = nc.networks.network("resnet-50")
+        >>> net.products, net.reproduces(Published("4.1 G", "products", "arXiv:1611.05431, Table 1"))
+        (4089184256, True)
+        """
+        total: int = getattr(self, published.quantity)
+        return abs(total - published.value) < published.digit or total == published.value

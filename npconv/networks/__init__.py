@@ -7,22 +7,41 @@ from collections.abc import Callable
 from functools import partial
 
 from npconv.arguments import complaint
+from npconv.networks.alexnet import alexnet, alexnet_one_tower
+from npconv.networks.convnext import convnext_t
+from npconv.networks.efficientnet import efficientnet_b0
 from npconv.networks.layer import Layer
-from npconv.networks.mobilenet import mobilenet_v1
+from npconv.networks.litehrnet import litehrnet_18, litehrnet_30
+from npconv.networks.mobilenet import mobilenet_v1, mobilenet_v1_full, mobilenet_v2
 from npconv.networks.network import Network, Published
 from npconv.networks.resnet import resnet_50, resnext_50_32x4d, resnext_101_32x8d, resnext_101_64x4d
-from npconv.networks.shufflenet import shufflenet_v1
+from npconv.networks.shufflenet import shufflenet_v1, shufflenet_v2
+from npconv.networks.vgg import vgg_16
+from npconv.networks.xception import xception
 
 __all__ = ["NETWORKS", "Layer", "Network", "Published", "network"]
 
 NETWORKS: dict[str, Callable[[], Network]] = {
+    "alexnet": alexnet,
+    "alexnet-one-tower": alexnet_one_tower,
+    "alexnet-ungrouped": partial(alexnet, groups=1),
+    "convnext-t": convnext_t,
+    "efficientnet-b0": efficientnet_b0,
+    "lite-hrnet-18": litehrnet_18,
+    "lite-hrnet-30": litehrnet_30,
     "mobilenet-v1": mobilenet_v1,
-    "mobilenet-v1-0.5-160": partial(mobilenet_v1, 0.5, 160),
+    "mobilenet-v1-0.5-160": partial(mobilenet_v1, width=0.5, resolution=160),
+    "mobilenet-v1-full": mobilenet_v1_full,
+    "mobilenet-v2": mobilenet_v2,
     "resnet-50": resnet_50,
     "resnext-50-32x4d": resnext_50_32x4d,
     "resnext-101-32x8d": resnext_101_32x8d,
     "resnext-101-64x4d": resnext_101_64x4d,
     **{f"shufflenet-v1-g{groups}": partial(shufflenet_v1, groups) for groups in (1, 2, 3, 4, 8)},
+    "shufflenet-v2": shufflenet_v2,
+    **{f"shufflenet-v2-{width}": partial(shufflenet_v2, width) for width in (0.5, 1.5, 2)},
+    "vgg-16": vgg_16,
+    "xception": xception,
 }
 
 

@@ -57,7 +57,13 @@ class Layer:
 
     @property
     def geometry(self) -> Geometry:
-        """Shapes and options as one checked record."""
+        """Shapes and options as one checked record.
+
+        Examples
+        --------
+        >>> Layer("pointwise", (1, 8, 5, 5), (4, 8, 1, 1)).geometry.K
+        8
+        """
         return conv2d_geometry(
             self.x_shape,
             self.weight_shape,
@@ -70,15 +76,33 @@ class Layer:
 
     @property
     def y_shape(self) -> Shape:
-        """Shape of the output, (N, O, OH, OW)."""
+        """Shape of the output, (N, O, OH, OW).
+
+        Examples
+        --------
+        >>> Layer("conv", (1, 8, 5, 5), (4, 8, 3, 3), stride=(2, 2)).y_shape
+        (1, 4, 2, 2)
+        """
         return self.geometry.y_shape
 
     @property
     def counts(self) -> OpCount:
-        """Products and additions of all its runs, by closed forms."""
+        """Products and additions of all its runs, by closed forms.
+
+        Examples
+        --------
+        >>> Layer("pointwise", (1, 8, 5, 5), (4, 8, 1, 1), times=2).counts.mul == 2 * 4 * 5 * 5 * 8
+        True
+        """
         return self.times * conv2d_counts(self.geometry, self.bias)
 
     @property
     def parameters(self) -> int:
-        """Number of weights, and of biases if there are any."""
+        """Number of weights, and of biases if there are any.
+
+        Examples
+        --------
+        >>> Layer("pointwise", (1, 8, 5, 5), (4, 8, 1, 1), bias=True, times=2).parameters
+        36
+        """
         return conv2d_parameters(self.geometry, self.bias)

@@ -1,27 +1,33 @@
 """MobileNetV1, its twin of full convolutions, and MobileNetV2."""
 
-from npconv.networks.network import Network, Published
+from npconv.networks.network import Network, Published, table_row
 from npconv.networks.tape import Tape, averaged
 
-V1 = "arXiv:1704.04861"
-SLIM = "tensorflow/models, research/slim/nets/mobilenet_v1.md"
+V1, V2 = "arXiv:1704.04861", "arXiv:1801.04381"
+SLIM = "tensorflow/models, research/slim/nets"
 
-# Filters and stride of the 13 layers after the first. The paper's table 1 prints a stride of 2 for the last, but its
-# input and output are both 7x7 there.
+# Filters and stride of the 13 layers after the first. Table 1 prints a stride of 2 for the last, but the layer takes
+# and gives 7x7 there.
 V1_LAYERS = (
     *((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)),
     *((512, 1), (512, 1), (512, 1), (512, 1), (512, 1), (1024, 2), (1024, 1)),
 )
 V1_PUBLISHED = {
-    (1.0, 224): (
-        Published("569 M", "products", f"{V1}, Table 6"),
-        Published("4.2 M", "trainable_parameters", f"{V1}, Table 6"),
-        Published("4.24 M", "trainable_parameters", SLIM, "cut off, and of 1001 classes"),
-    ),
+    (1, 224): table_row(f"{V1}, Table 6", "569 M", "4.2 M"),
+    (0.75, 224): table_row(f"{V1}, Table 6", "325 M", "2.6 M"),
+    (0.5, 224): table_row(f"{V1}, Table 6", "149 M", "1.3 M"),
+    (0.25, 224): table_row(f"{V1}, Table 6", "41 M", "0.5 M"),
+    (1, 192): table_row(f"{V1}, Table 7", "418 M", "4.2 M"),
+    (1, 160): table_row(f"{V1}, Table 7", "290 M", "4.2 M"),
+    (1, 128): table_row(f"{V1}, Table 7", "186 M", "4.2 M"),
+    (0.5, 160): (Published("77 M", "products", f"{SLIM}/mobilenet_v1.md"),),
 }
 
+# Expansion, filters, repeats and stride.
+V2_BLOCKS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 
-def mobilenet_v1(width: float = 1.0, resolution: int = 224) -> Network:
+
+def mobilenet_v1(width: float = 1, resolution: int = 224) -> Network:
     """Howard et al. (2017), "MobileNets", arXiv:1704.04861, table 1: depthwise 3x3 and pointwise in turn.
 
     `width` multiplies every number of channels, `resolution` is the side of the image.
@@ -32,5 +38,46 @@ def mobilenet_v1(width: float = 1.0, resolution: int = 224) -> Network:
         x = tape.depthwise(f"conv{number}.depthwise", x, 3, stride=stride)
         x = tape.conv(f"conv{number}.pointwise", x, int(O * width))
     tape.linear("fc", averaged(x), 1000)
-    name = "mobilenet-v1" if (width, resolution) == (1, 224) else f"mobilenet-v1-{width:g}-{resolution}"
-    return Network(name, tuple(tape.layers), tape.norm_parameters, V1_PUBLISHED.get((width, resolution), ()))
+    name = "mobilenet-v1" if (width, resolution) == (1, 224) else f"mobilenet-v1-{width}-{resolution}"
+    return tape.network(name, V1_PUBLISHED.get((width, resolution), ()))
+
+
+def mobilenet_v1_full() -> Network:
+    """As `mobilenet_v1`, with one full 3x3 convolution in place of each depthwise and pointwise pair: table 4."""
+    tape = Tape(padding="same")
+    x = tape.conv("conv1", (1, 3, 224, 224), 32, 3, stride=2)
+    for number, (O, stride) in enumerate(V1_LAYERS, 2):
+        x = tape.conv(f"conv{number}", x, O, 3, stride=stride)
+    tape.linear("fc", averaged(x), 1000)
+    published = (
+        Published(
+            "4866 M",
+            "convolution_products",
+            f"{V1}, Table 4",
+            "without the fully connected layer, which the next row of the table counts",
+        ),
+        Published("29.3 M", "trainable_parameters", f"{V1}, Table 4"),
+    )
+    return tape.network("mobilenet-v1-full", published)
+
+
+def mobilenet_v2() -> Network:
+    """Sandler et al. (2018), "MobileNetV2", arXiv:1801.04381, table 2: expand, depthwise 3x3, project."""
+    tape = Tape()
+    x = tape.conv("conv1", (1, 3, 224, 224), 32, 3, stride=2)
+    for stage, (expansion, O, repeats, first_stride) in enumerate(V2_BLOCKS, 1):
+        for block in range(repeats):
+            at, y = f"bottleneck{stage}.{block + 1}", x
+            if expansion > 1:
+                y = tape.conv(f"{at}.expand", y, expansion * x[1])
+            y = tape.depthwise(f"{at}.depthwise", y, 3, stride=first_stride if block == 0 else 1)
+            x = tape.conv(f"{at}.project", y, O)
+    x = tape.conv("conv2", x, 1280)
+    tape.linear("fc", averaged(x), 1000)
+    published = (
+        Published("300 M", "products", f"{V2}, Table 4"),
+        Published("3.4 M", "parameters", f"{V2}, Table 4", "3.47 M without, 3.50 M with batch norm"),
+        Published("3.47 M", "parameters", f"{SLIM}/mobilenet/README.md", "without batch norm"),
+        Published("3,504,872", "trainable_parameters", "torchvision, number of parameters"),
+    )
+    return tape.network("mobilenet-v2", published)

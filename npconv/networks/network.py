@@ -14,12 +14,12 @@ UNITS = {"": 1, "M": 10**6, "G": 10**9, "Mi": 2**20}
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A figure as it is printed, and where.
+    """A figure in print, and where it stands.
 
     Parameters
     ----------
     figure : str
-        The number and its unit: "4.2 G" or "25,028,904".
+        The number with all its digits, and its unit: "4.2 G", "25.0 M" or "25,028,904".
     quantity : str
         The total of `Network` that it stands for, by name.
     source : str
@@ -29,8 +29,8 @@ class Published:
 
     Examples
     --------
-    >>> Published("4.2 G", "products", "arXiv:1611.05431, Table 1").value
-    4200000000
+    >>> Published("569 M", "products", "arXiv:1704.04861, Table 6")
+    Published(figure='569 M', quantity='products', source='arXiv:1704.04861, Table 6', note='')
     """
 
     figure: str
@@ -40,16 +40,37 @@ class Published:
 
     @property
     def value(self) -> int:
-        """The figure as a number."""
+        """The figure as a number.
+
+        Examples
+        --------
+        >>> Published("4.2 G", "products", "arXiv:1611.05431, Table 1").value
+        4200000000
+        """
         number = self.figure.split()[0].replace(",", "")
         return int(number.replace(".", "")) * self.digit
 
     @property
     def digit(self) -> int:
-        """What the last digit of the figure is worth: how far rounding, or cutting off, may have moved it."""
+        """What the last digit of the figure is worth: how far rounding, or cutting off, may have moved it.
+
+        Examples
+        --------
+        >>> Published("4.2 G", "products", "arXiv:1611.05431, Table 1").digit
+        100000000
+        """
         number, _, unit = self.figure.partition(" ")
         decimals = len(number.partition(".")[2])
         return UNITS[unit] // int("1" + "0" * decimals)
+
+
+def table_row(source: str, products: str, parameters: str) -> tuple[Published, ...]:
+    """Return the two figures that most papers print beside a network: products, and all parameters.
+
+    >>> [figure.quantity for figure in table_row("arXiv:1704.04861, Table 6", "569 M", "4.2 M")]
+    ['products', 'trainable_parameters']
+    """
+    return Published(products, "products", source), Published(parameters, "trainable_parameters", source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +86,7 @@ class Network:
     layers : tuple of Layer
         Convolutions, and fully connected layers as 1x1 convolutions.
     norm_parameters : int
-        Scales and shifts that normalisations learn: 2 for each channel of a batch norm or layer norm.
+        Scales and shifts that normalisations learn: 2 for each channel of a batch norm or layer norm, 1 of a layer scale.
     published : tuple of Published
         Figures to compare with.
 
@@ -86,32 +107,80 @@ class Network:
 
     @property
     def counts(self) -> OpCount:
-        """Products and additions of all layers, by closed forms."""
+        """Products and additions of all layers, by closed forms.
+
+        Examples
+        --------
+        >>> import npconv as nc
+        >>> net = nc.networks.network("mobilenet-v1")
+        >>> net.counts.mul, net.counts.padding_mul
+        (567875744, 864608)
+        """
         return sum((layer.counts for layer in self.layers), OpCount())
 
     @property
     def convolution_counts(self) -> OpCount:
-        """Products and additions without those of fully connected layers."""
+        """Products and additions without those of fully connected layers.
+
+        Examples
+        --------
+        >>> import npconv as nc
+        >>> net = nc.networks.network("mobilenet-v1")
+        >>> net.counts.mul - net.convolution_counts.mul == 1024 * 1000
+        True
+        """
         return sum((layer.counts for layer in self.layers if not layer.fully_connected), OpCount())
 
     @property
     def products(self) -> int:
-        """Dense products of all layers: what papers call multiply-adds, MACs or FLOPs."""
+        """Dense products of all layers: what papers call multiply-adds, MACs or FLOPs.
+
+        Examples
+        --------
+        >>> import npconv as nc
+        >>> net = nc.networks.network("mobilenet-v1")
+        >>> net.products
+        568740352
+        """
         return self.counts.dense_mul
 
     @property
     def convolution_products(self) -> int:
-        """Dense products without those of fully connected layers."""
+        """Dense products without those of fully connected layers.
+
+        Examples
+        --------
+        >>> import npconv as nc
+        >>> net = nc.networks.network("mobilenet-v1")
+        >>> net.convolution_products
+        567716352
+        """
         return self.convolution_counts.dense_mul
 
     @property
     def parameters(self) -> int:
-        """Weights and biases of all layers."""
+        """Weights and biases of all layers.
+
+        Examples
+        --------
+        >>> import npconv as nc
+        >>> net = nc.networks.network("mobilenet-v1")
+        >>> net.parameters
+        4210088
+        """
         return sum(layer.parameters for layer in self.layers)
 
     @property
     def trainable_parameters(self) -> int:
-        """Weights, biases, and the scales and shifts of normalisations: all that training changes."""
+        """Weights, biases, and the scales and shifts of normalisations: all that training changes.
+
+        Examples
+        --------
+        >>> import npconv as nc
+        >>> net = nc.networks.network("mobilenet-v1")
+        >>> net.trainable_parameters
+        4231976
+        """
         return self.parameters + self.norm_parameters
 
     def reproduces(self, published: Published) -> bool:

@@ -1,6 +1,6 @@
 """ResNet-50 and ResNeXt: bottlenecks, and the same with a grouped convolution in the middle."""
 
-from npconv.networks.network import Network, Published
+from npconv.networks.network import Network, Published, table_row
 from npconv.networks.tape import Tape, averaged, pooled
 
 PAPER = "arXiv:1611.05431, Table 1"
@@ -8,7 +8,7 @@ MODEL = "torchvision, number of parameters"
 
 
 def resnet_50() -> Network:
-    """He, Zhang, Ren and Sun (2016), "Deep residual learning for image recognition", arXiv:1512.03385, table 1.
+    """He et al. (2016), "Deep residual learning for image recognition", arXiv:1512.03385, table 1.
 
     The stride of a stage sits in its first 3x3 convolution, as in table 1 of ResNeXt; the original has it one layer earlier.
     """
@@ -17,23 +17,21 @@ def resnet_50() -> Network:
         (3, 4, 6, 3),
         width=64,
         published=(
-            Published("4.1 G", "products", PAPER),
-            Published("25.5 M", "trainable_parameters", PAPER, "cut off, not rounded"),
+            *table_row(PAPER, "4.1 G", "25.5 M"),
             Published("25,557,032", "trainable_parameters", MODEL),
         ),
     )
 
 
 def resnext_50_32x4d() -> Network:
-    """Xie, Girshick, Dollar, Tu and He (2017), "Aggregated residual transformations", arXiv:1611.05431, table 1."""
+    """Xie et al. (2017), "Aggregated residual transformations for deep neural networks", arXiv:1611.05431, table 1."""
     return bottlenecks(
         "resnext-50-32x4d",
         (3, 4, 6, 3),
         width=128,
         groups=32,
         published=(
-            Published("4.2 G", "products", PAPER),
-            Published("25.0 M", "trainable_parameters", PAPER),
+            *table_row(PAPER, "4.2 G", "25.0 M"),
             Published("25,028,904", "trainable_parameters", MODEL),
         ),
     )
@@ -68,4 +66,4 @@ def bottlenecks(
                 tape.conv(f"{at}.shortcut", x, 256 << stage, stride=stride)
             x = y
     tape.linear("fc", averaged(x), 1000)
-    return Network(name, tuple(tape.layers), tape.norm_parameters, published)
+    return tape.network(name, published)

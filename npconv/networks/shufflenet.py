@@ -1,23 +1,40 @@
 """ShuffleNetV1 and V2. The channel shuffles between their layers move numbers and compute nothing."""
 
-from npconv.networks.network import Network, Published
+from npconv.networks.network import Network, Published, table_row
 from npconv.networks.tape import Tape, averaged, pooled, resized
 
-V1 = "arXiv:1707.01083"
+V1, V2 = "arXiv:1707.01083, Table 1", "arXiv:1807.11164, Table 5"
 
-# Channels of the first stage, the same budget of products for each number of groups; they double with each stage.
+# Channels of the first stage, which double with each stage, and the products that all of them come near to.
 V1_CHANNELS = {1: 144, 2: 200, 3: 240, 4: 272, 8: 384}
 V1_PRODUCTS = {1: "143 M", 2: "140 M", 3: "137 M", 4: "133 M", 8: "137 M"}
 
+# Channels of the three stages and of the last convolution, by width.
+V2_CHANNELS = {
+    0.5: (48, 96, 192, 1024),
+    1: (116, 232, 464, 1024),
+    1.5: (176, 352, 704, 1024),
+    2: (244, 488, 976, 2048),
+}
+V2_PUBLISHED = {
+    0.5: table_row(V2, "41 M", "1.4 M"),
+    1: table_row(V2, "146 M", "2.3 M"),
+    1.5: table_row(V2, "299 M", "3.5 M"),
+    2: table_row(V2, "591 M", "7.4 M"),
+}
 
-def shufflenet_v1(groups: int, width: float = 1.0) -> Network:
+
+def shufflenet_v1(groups: int, width: float = 1) -> Network:
     """Zhang, Zhou, Lin and Sun (2018), "ShuffleNet", arXiv:1707.01083, table 1.
 
-    `width` multiplies every number of channels. A unit of stride 2 is joined to the average of its input, so its last
-    convolution gives only the channels that are new. The first pointwise of all is not grouped: it has 24 channels.
+    `width` multiplies every number of channels; one that then does not split into groups is refused. A unit of stride 2
+    is joined to the average of its input, so its last convolution gives only the channels that are new. The first
+    pointwise of all is not grouped, since its input has so few channels.
     """
     tape = Tape()
-    x = tape.conv("conv1", (1, 3, 224, 224), int(24 * width), 3, stride=2)
+    # The next higher multiple of the number of groups, as what joins these channels comes in groups.
+    first = -(-int(24 * width) // groups) * groups
+    x = tape.conv("conv1", (1, 3, 224, 224), first, 3, stride=2)
     x = pooled(x, 3, stride=2)
     for stage, repeats in enumerate((4, 8, 4)):
         O = int(V1_CHANNELS[groups] * width) << stage
@@ -28,7 +45,34 @@ def shufflenet_v1(groups: int, width: float = 1.0) -> Network:
             y = tape.conv(f"{at}.expand", y, O - x[1] if unit == 0 else O, groups=groups)
             x = resized(y, O)
     tape.linear("fc", averaged(x), 1000)
-    name = f"shufflenet-v1-g{groups}" if width == 1 else f"shufflenet-v1-g{groups}-{width:g}"
-    note = "without the fully connected layer"
-    published = (Published(V1_PRODUCTS[groups], "convolution_products", f"{V1}, Table 1", note),) if width == 1 else ()
-    return Network(name, tuple(tape.layers), tape.norm_parameters, published)
+    if width != 1:
+        return tape.network(f"shufflenet-v1-g{groups}-{width}")
+    products = Published(V1_PRODUCTS[groups], "convolution_products", V1, "without the fully connected layer")
+    return tape.network(f"shufflenet-v1-g{groups}", (products,))
+
+
+def shufflenet_v2(width: float = 1) -> Network:
+    """Ma, Zhang, Zheng and Sun (2018), "ShuffleNet V2", arXiv:1807.11164, table 5 and figure 3.
+
+    A unit convolves one half of the channels and lets the other half pass. One of stride 2 convolves all of them on both
+    sides; what passed elsewhere keeps its number of channels there, as in the authors' program.
+    """
+    tape = Tape()
+    x = tape.conv("conv1", (1, 3, 224, 224), 24, 3, stride=2)
+    x = pooled(x, 3, stride=2)
+    *stages, last = V2_CHANNELS[width]
+    for stage, (O, repeats) in enumerate(zip(stages, (4, 8, 4), strict=True), 2):
+        for unit in range(repeats):
+            at = f"stage{stage}.{unit + 1}"
+            stride, half = (2, x) if unit == 0 else (1, resized(x, O // 2))
+            passed = half
+            if unit == 0:
+                passed = tape.depthwise(f"{at}.projection.depthwise", x, 3, stride=2)
+                passed = tape.conv(f"{at}.projection.pointwise", passed, x[1])
+            y = tape.conv(f"{at}.pointwise1", half, O // 2)
+            y = tape.depthwise(f"{at}.depthwise", y, 3, stride=stride)
+            y = tape.conv(f"{at}.pointwise2", y, O - passed[1])
+            x = resized(y, O)
+    x = tape.conv("conv5", x, last)
+    tape.linear("fc", averaged(x), 1000, bias=False)
+    return tape.network("shufflenet-v2" if width == 1 else f"shufflenet-v2-{width}", V2_PUBLISHED[width])

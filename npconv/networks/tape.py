@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from npconv.arguments import PaddingLike, Pair, PairLike, Shape
 from npconv.geometry import conv2d_geometry, pair, windows_geometry
 from npconv.networks.layer import Layer
+from npconv.networks.network import Network, Published
 
 
 @dataclass(slots=True)
@@ -88,6 +89,11 @@ class Tape:
         """Note a convolution of one filter for each channel."""
         return self.conv(name, x, x[1], kernel, stride=stride, groups=x[1], norm=norm, times=times)
 
+    def squeeze_excite(self, name: str, x: Shape, C: int) -> None:
+        """Note the two 1x1 convolutions, through `C` channels, that weigh the channels of `x` by their averages."""
+        y = self.conv(f"{name}.squeeze", averaged(x), C, bias=True, norm=False)
+        self.conv(f"{name}.excite", y, x[1], bias=True, norm=False)
+
     def linear(self, name: str, x: Shape, O: int, *, bias: bool = True) -> Shape:
         """Note a fully connected layer of all that `x` holds."""
         N, C, H, W = x
@@ -97,6 +103,10 @@ class Tape:
     def normalize(self, x: Shape) -> None:
         """Note a normalisation, which learns a scale and a shift of each channel."""
         self.norm_parameters += 2 * x[1]
+
+    def network(self, name: str, published: tuple[Published, ...] = ()) -> Network:
+        """Return what has run as a network."""
+        return Network(name, tuple(self.layers), self.norm_parameters, published)
 
 
 def centred(KH: int, KW: int) -> Pair:

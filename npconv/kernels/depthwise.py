@@ -10,6 +10,7 @@ from npconv.kernels.compile import driver, inlined, kernel
 from npconv.kernels.registers import (
     accumulators,
     claim,
+    element,
     fma,
     gather_lanes,
     get,
@@ -74,7 +75,8 @@ def stream_rows(tile, sizes, x, x0, w, channel, bias, lanes, stripe, y, y0, row_
     ow = stripe * width
     real_lanes = stripe * KW * tile.vectors
     kept_lanes = ((OW + width - 1) // width * KW + stripe) * tile.vectors
-    mul = add = 0
+    # Multiply-adds, which are a product and an addition each, and products alone.
+    fused = alone = 0
     for j in range(tile.rows * each):
         put(acc, j, zero(tile, x))
     for t in range(first, last + newest):
@@ -90,14 +92,13 @@ def stream_rows(tile, sizes, x, x0, w, channel, bias, lanes, stripe, y, y0, row_
                 pixels = read(tile, x, i, step, lanes, real_lanes + v, inside, v)
                 for m in range(newest):
                     put(acc, m * each + j, fma(get(weights, m), pixels, get(acc, m * each + j)))
-                    mul += tile.lanes
-                    add += tile.lanes
+                    fused += tile.lanes
                 if bias.size > 0:
                     put(acc, newest * each + j, fma(get(weights, newest), pixels, splat(tile, bias, channel + p)))
-                    add += tile.lanes
+                    fused += tile.lanes
                 else:
                     put(acc, newest * each + j, multiply(get(weights, newest), pixels))
-                mul += tile.lanes
+                    alone += tile.lanes
         for b in range(tile.phases):
             h = (row_class + classes * t) * sh + b * dh - top
             inside = EVERY if 0 <= h < H else 0
@@ -106,17 +107,15 @@ def stream_rows(tile, sizes, x, x0, w, channel, bias, lanes, stripe, y, y0, row_
                 tap = channel * taps + (b * KW + kw) * tile.rows
                 of = real_lanes + kw * tile.vectors
                 if tile.phases == 1 or b < whole:
-                    products = add_tap(tile, acc, weights, 0, w, tap, taps, x, i, H * W, step, lanes, of, inside)
+                    fused += add_tap(tile, acc, weights, 0, w, tap, taps, x, i, H * W, step, lanes, of, inside)
                 else:
-                    products = add_tap(tile, acc, weights, 1, w, tap, taps, x, i, H * W, step, lanes, of, inside)
-                mul += products
-                add += products
+                    fused += add_tap(tile, acc, weights, 1, w, tap, taps, x, i, H * W, step, lanes, of, inside)
         if t - newest >= first:
             target = y0 + (row_class + classes * (t - newest)) * OW + ow
             store_row(tile, acc, y, target, OH * OW, lanes, kept_lanes)
         move_up(tile, acc)
-    tally[MUL] += mul
-    tally[ADD] += add
+    tally[MUL] += fused + alone
+    tally[ADD] += fused
     # Lanes past the row's end, and the steps in which the first or the last outputs were not yet, or no longer, in the window.
     idle = tile.planes * ((last - first) * max(0, ow + width - OW) + newest * width)
     tally[IDLE_MUL] += idle * KH * KW
@@ -127,7 +126,7 @@ def stream_rows(tile, sizes, x, x0, w, channel, bias, lanes, stripe, y, y0, row_
 def add_tap(tile, acc, weights, oldest, w, tap, taps, x, i, plane, stride, lanes, of, inside):
     """Add the products of one row of pixels, from x[i] on, with the weights from w[tap] on to the rows of sums from `oldest` on."""
     each = tile.planes * tile.vectors
-    products = 0
+    fused = 0
     for p in range(tile.planes):
         for m in range(oldest, tile.rows):
             put(weights, m, splat(tile, w, tap + p * taps + m))
@@ -136,14 +135,14 @@ def add_tap(tile, acc, weights, oldest, w, tap, taps, x, i, plane, stride, lanes
             for m in range(oldest, tile.rows):
                 j = m * each + p * tile.vectors + v
                 put(acc, j, fma(get(weights, m), pixels, get(acc, j)))
-                products += tile.lanes
-    return products
+                fused += tile.lanes
+    return fused
 
 
 @inlined
 def read(tile, x, i, stride, lanes, of, inside, v):
     """Return vector v of a row of pixels, from x[i] on, `stride` apart, zeros in the lanes that are outside the image."""
-    real = inside if is_inner(tile, v) else lanes[of] & inside
+    real = inside if is_inner(tile, v) else element(lanes, of) & inside
     if tile.step > 0:
         return load_lanes(tile, x, i, real)
     return gather_lanes(tile, x, i, stride, real)
@@ -158,4 +157,4 @@ def store_row(tile, acc, y, target, plane, lanes, i):
             if is_inner(tile, v):
                 store(y, target + p * plane + v * tile.lanes, sums)
             else:
-                store_lanes(y, target + p * plane + v * tile.lanes, sums, lanes[i + v])
+                store_lanes(y, target + p * plane + v * tile.lanes, sums, element(lanes, i + v))

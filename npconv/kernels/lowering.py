@@ -214,6 +214,11 @@ def emit_zero(context, builder, signature, args):
     return ir.Constant(context.get_value_type(signature.return_type), None)
 
 
+@lowers(registers.element, lambda array, i: array.dtype(array, types.intp))
+def emit_element(context, builder, signature, args):
+    return builder.load(element_pointer(context, builder, signature.args[0], args[0], args[1]))
+
+
 @lowers(registers.splat, lambda tile, array, i: VectorType(array.dtype, tile.lanes)(tile, array, types.intp))
 def emit_splat(context, builder, signature, args):
     value = builder.load(element_pointer(context, builder, signature.args[1], args[1], args[2]))

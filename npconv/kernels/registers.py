@@ -101,6 +101,12 @@ def zero(tile: RegisterTile, like: Array) -> Array:
     return np.zeros(tile.lanes, like.dtype)
 
 
+def element(array: Array, i: int) -> Any:
+    """Return `array[i]`, i not being negative: compiled, an index in brackets is first held against zero."""
+    _check(array, i)
+    return array[i]
+
+
 def splat(tile: RegisterTile, array: Array, i: int) -> Array:
     """Return a vector with `array[i]` in every lane."""
     _check(array, i)

@@ -17,6 +17,7 @@ from npconv.kernels.registers import (
     RegisterTile,
     accumulators,
     claim,
+    element,
     every_second,
     fma,
     gather_lanes,
@@ -179,6 +180,10 @@ def sets_below(tile: RegisterTile, sets: Array) -> None:
         sets[n] = lanes_below(n)
 
 
+def pick(array: Array, i: int) -> Any:
+    return element(array, i)
+
+
 def below(n: int) -> int:
     return lanes_below(n)
 
@@ -306,6 +311,13 @@ def test_splat_and_zero_fill_every_lane(dtype: str) -> None:
     assert run_both(fill, tile, source, 4, before, MARGIN).tobytes() == expected.tobytes()
     expected[MARGIN : MARGIN + tile.lanes] = 0
     assert run_both(wipe, tile, before, MARGIN).tobytes() == expected.tobytes()
+
+
+@each_element
+def test_an_element_is_read_by_its_index(dtype: str) -> None:
+    array = any_bits(dtype, 5)
+    for i in (0, 4):
+        assert np.array(compiled(pick)(array, i), dtype).tobytes() == pick(array, i).tobytes() == array[i].tobytes()
 
 
 @each_number
@@ -440,6 +452,7 @@ def test_twins_refuse_an_active_lane_outside_the_array() -> None:
     lanes = 0b0110
     beyond: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
         *[(splat, (tile, array, i)) for i in (-1, 8)],
+        *[(element, (array, i)) for i in (-1, 8)],
         *[(load, (tile, array, i)) for i in (-1, 5)],
         *[(load, (two, array, i)) for i in (-1, 2)],
         *[(load_lanes, (tile, array, i, lanes)) for i in (-2, 6)],

@@ -63,15 +63,17 @@ def stream_rows(tile, sizes, x, x0, w, channel, bias, lanes, stripe, y, y0, row_
 
     At step t, row m of the tile sums output step t - (rows - 1 - m); phase b of the step is its tap kh = b + phases*(rows - 1 - m).
     """
-    (classes, H, W, OH, OW, KW, KH, sh, sw, dh, dw, top, left) = sizes[5:18]
+    (classes, H, W, OH, OW, KW, KH, sh, sw, dh, dw, top, left, number) = sizes[5:19]
     acc = accumulators(tile, x)
     weights = weight_registers(tile, x)
     width = tile.vectors * tile.lanes
     each = tile.planes * tile.vectors
-    taps = tile.phases * KW * tile.rows
+    # What the compiler knows, where the tile says it.
     step = tile.step if tile.step > 0 else sw
+    phases = tile.phases if tile.phases > 0 else number
+    taps = phases * KW * tile.rows
     newest = tile.rows - 1
-    whole = KH - tile.phases * newest
+    whole = KH - phases * newest
     ow = stripe * width
     real_lanes = stripe * KW * tile.vectors
     kept_lanes = ((OW + width - 1) // width * KW + stripe) * tile.vectors
@@ -99,7 +101,7 @@ def stream_rows(tile, sizes, x, x0, w, channel, bias, lanes, stripe, y, y0, row_
                 else:
                     put(acc, newest * each + j, multiply(get(weights, newest), pixels))
                     alone += tile.lanes
-        for b in range(tile.phases):
+        for b in range(phases):
             h = (row_class + classes * t) * sh + b * dh - top
             inside = EVERY if 0 <= h < H else 0
             for kw in range(0 if b > 0 else 1, KW):

@@ -30,8 +30,8 @@ class RegisterTile:
     """A block of accumulators: `rows` rows of `vectors` vectors of `lanes` neighbouring outputs, for `planes` planes at once.
 
     A row is a filter for the dense kernels, a row of the image for the depthwise one, which takes in as many rows of the image at a
-    step as there are `phases`. `load` reads lanes that lie `step` elements apart, 1 or 2; 0 is any other number. The first and the last
-    `edge` vectors of a row may reach over the ends of the image; the others do not.
+    time as there are `phases`. `load` reads lanes that lie `step` elements apart. Both are 1 or 2, and 0 for any other number. The first
+    and the last `edge` vectors of a row may reach over the ends of the image; the others do not.
     """
 
     __slots__ = ("edge", "lanes", "phases", "planes", "rows", "step", "vectors")

@@ -38,17 +38,19 @@ def depthwise_layout(
     steps = -(-g.OH // classes)
     band_steps = -(-steps // min(bands, steps))
     bands = -(-steps // band_steps)
-    step = sw if sw <= 2 else 0
+    # Strides of one and two are worth kernels of their own.
+    step, phases_of_tile = (n if n <= 2 else 0 for n in (sw, phases))
     real, kept = lane_sets(axis_spans(g)[1], g.OW, stripes, vectors, lanes, max(step, 1))
     # Where only the vectors at the ends of a row reach over the image, the others need no sets of lanes.
     every = lane_sets([(0, lanes)], lanes, 1, 1, lanes, max(step, 1))
     inner = all(
         set(sets[1:-1]) <= set(all_of[0]) for of, all_of in zip((real, kept), every, strict=True) for sets in of
     )
-    window = RegisterTile(rows, vectors, lanes, planes, step, 1 if inner else vectors, phases)
+    window = RegisterTile(rows, vectors, lanes, planes, step, 1 if inner else vectors, phases_of_tile)
     units = g.N * g.C // planes * bands
     sizes = (
         units, bands, band_steps, g.C, g.group_filters, classes, g.H, g.W, g.OH, g.OW, g.KW, g.KH, sh, sw, dh, dw, top, left,
+        phases,
     )  # fmt: skip
 
     def pack(weight: Array) -> Array:

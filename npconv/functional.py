@@ -23,6 +23,7 @@ def conv2d(
     padding: PaddingLike = 0,
     dilation: PairLike = 1,
     groups: int = 1,
+    shuffle_groups: int = 1,
     method: str = "auto",
     out: Any = None,
     return_counts: bool = False,
@@ -46,6 +47,9 @@ def conv2d(
         Rows and columns from one tap to the next; 1 means none.
     groups : int, optional
         Number of groups; C and O are multiples of it.
+    shuffle_groups : int, optional
+        Shuffle the channels of the result as `channel_shuffle` does with so many groups. Where `groups` is a multiple of it, as in
+        ShuffleNet, each plane is stored at its new place and nothing is moved for it.
     method : {"auto", "naive", "im2col", "direct", "depthwise"}, optional
         How to compute. All but "naive" give the same bits.
     out : ndarray, shape (N, O, OH, OW), optional
@@ -92,7 +96,9 @@ def conv2d(
     >>> counts.mul, counts.padding_mul
     (36, 28)
     """
-    return _convolve("conv2d", x, weight, bias, stride, padding, dilation, groups, method, out, return_counts)
+    return _convolve(
+        "conv2d", x, weight, bias, stride, padding, dilation, groups, method, out, return_counts, shuffle_groups
+    )
 
 
 def depthwise_conv2d(
@@ -287,7 +293,7 @@ def separable_conv2d(
 
 def _convolve(
     operation: str, x: Any, weight: Any, bias: Any, stride: PairLike, padding: PaddingLike, dilation: PairLike, groups: int, method: str,
-    out: Any, return_counts: bool,
+    out: Any, return_counts: bool, shuffle_groups: int = 1,
 ) -> Any:  # fmt: skip
     x, weight = as_array(operation, "x", x), as_array(operation, "weight", weight)
     geometry = conv2d_geometry(
@@ -297,15 +303,16 @@ def _convolve(
     given = None if bias is None else as_array(operation, "bias", bias)
     terms = as_bias(operation, given, geometry.O, dtypes[0])
     y = as_out(operation, out, geometry.y_shape, dtypes[0], (x, weight, given))
-    chosen, counts = _compute(operation, geometry, x, weight, terms, dtypes, method, y, return_counts or is_counting())
+    counted = return_counts or is_counting()
+    chosen, counts = _compute(operation, geometry, x, weight, terms, dtypes, method, y, counted, shuffle_groups)
     return _handed_over(operation, chosen, x, weight, y, counts, return_counts)
 
 
 def _compute(
     operation: str, geometry: Geometry, x: Array, weight: Array, bias: Array | None, dtypes: tuple[Any, Any], method: str, y: Array,
-    counted: bool,
+    counted: bool, shuffle_groups: int = 1,
 ) -> tuple[str, OpCount]:  # fmt: skip
-    plan = make_plan(operation, geometry, weight, bias, dtypes, method, get_num_threads())
+    plan = make_plan(operation, geometry, weight, bias, dtypes, method, get_num_threads(), shuffle_groups)
     return plan.method, plan.run(x, y, counted=counted) or OpCount()
 
 

@@ -2,7 +2,7 @@
 
 import functools
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any, SupportsIndex, TypeAlias
 
 import numpy as np
 
@@ -27,24 +27,40 @@ LARGEST_EXTENT = 2**62
 
 
 @functools.lru_cache(maxsize=512)
-def choose(geometry: Geometry, dtype: np.dtype[Any], method: str, num_threads: int) -> tuple[Layout, str, int]:
-    """Return the layout of a geometry, why it was chosen, and the number of threads it is worth."""
-    names = ["im2col", "direct", "depthwise"] if method == "auto" else [method]
+def choose(
+    geometry: Geometry, dtype: np.dtype[Any], method: str, num_threads: int, shuffle: int = 1
+) -> tuple[Layout, str, int, int]:
+    """Return the layout of a geometry, why it was chosen, the threads it is worth, and groups to shuffle in afterwards, 1 if none."""
     bands = -(-UNITS_PER_THREAD * num_threads // max(1, geometry.N * geometry.groups)) if num_threads > 1 else 1
-    layouts: list[Layout] = []
-    remarks = []
-    for name in names:
-        try:
-            layouts.append(lay_out(geometry, dtype, name, bands))
-            remarks.append(f"{name} {layouts[-1].cycles / 1e6:.3g}")
-        except NotServedError as refusal:
-            remarks.append(f"{name}: no ({str(refusal).split(',')[0].split('.')[0]})")
-            if method != "auto":
-                raise
+    after = 1
+    try:
+        layouts, remarks = served(geometry, dtype, method, bands, shuffle)
+    except NotServedError:
+        if shuffle == 1:
+            raise
+        after = shuffle
+        layouts, remarks = served(geometry, dtype, method, bands, 1)
     best = min(layouts, key=lambda layout: layout.cycles)
     why = f"of the estimates in million cycles the least: {', '.join(remarks)}" if method == "auto" else "as asked for"
     threads = num_threads if best.cycles > CYCLES_WORTH_A_THREAD else 1
-    return best, why, min(threads, best.units or 1)
+    return best, why, min(threads, best.units or 1), after
+
+
+def served(
+    geometry: Geometry, dtype: np.dtype[Any], method: str, bands: int, shuffle: int
+) -> tuple[list[Layout], list[str]]:
+    """Return the layouts that can serve, and a remark on each method; refuse if there is none."""
+    layouts, remarks, refusals = [], [], []
+    for name in ["im2col", "direct", "depthwise"] if method == "auto" else [method]:
+        try:
+            layouts.append(lay_out(geometry, dtype, name, bands, shuffle=shuffle))
+            remarks.append(f"{name} {layouts[-1].cycles / 1e6:.3g}")
+        except NotServedError as refusal:
+            remarks.append(f"{name}: no ({str(refusal).split(',')[0].split('.')[0]})")
+            refusals.append(refusal)
+    if not layouts:
+        raise refusals[0]
+    return layouts, remarks
 
 
 class Conv2dPlan:
@@ -65,6 +81,8 @@ class Conv2dPlan:
         What the choice was made by.
     num_threads : int
         Threads that a call uses.
+    shuffle_groups : int
+        Groups in which the channels of the result are shuffled; 1 if they are not.
     counts : OpCount
         What a call will count, predicted.
     """
@@ -77,6 +95,7 @@ class Conv2dPlan:
         dtypes: tuple[np.dtype[Any], np.dtype[Any]],
         method: str,
         num_threads: int,
+        shuffle: int = 1,
         *,
         tile: tuple[int, ...] | None = None,
         bands: int | None = None,
@@ -84,11 +103,14 @@ class Conv2dPlan:
         self.geometry = geometry
         self.dtype, self._accumulator = dtypes
         if tile is None and bands is None:
-            self.layout, self.why, self.num_threads = choose(geometry, self._accumulator, method, num_threads)
+            chosen = choose(geometry, self._accumulator, method, num_threads, shuffle)
+            self.layout, self.why, self.num_threads, self._shuffle_after = chosen
         else:
-            self.layout = lay_out(geometry, self._accumulator, method, bands or 1, tile)
+            self.layout = lay_out(geometry, self._accumulator, method, bands or 1, tile, shuffle)
+            self._shuffle_after = 1
             self.why, self.num_threads = "as asked for", min(num_threads, self.layout.units or 1)
         self.method = self.layout.method
+        self.shuffle_groups = shuffle
         self._bias = bias is not None
         self._weight = flat(self.layout.pack(weight.astype(self._accumulator, copy=False)), self._accumulator)
         terms = np.empty(0, self._accumulator) if bias is None else bias.astype(self._accumulator, copy=False)
@@ -147,7 +169,8 @@ class Conv2dPlan:
     def run(self, x: Array, y: Array, *, counted: bool) -> OpCount | None:
         """Convolve an array that has been checked into one that has; return what was executed if that is `counted`."""
         inputs = flat(x, self._accumulator)
-        sums = y.reshape(-1) if y.dtype == self._accumulator else np.empty(y.size, self._accumulator)
+        in_place = y.dtype == self._accumulator and self._shuffle_after == 1
+        sums = y.reshape(-1) if in_place else np.empty(y.size, self._accumulator)
         try:
             workspace = self._workspaces.pop()
         except IndexError:
@@ -157,9 +180,10 @@ class Conv2dPlan:
         kernel = self.layout.entry
         if y.size:
             share(lambda thread: kernel(*arguments, *workspace.own[thread]), self.num_threads)
-        if y.dtype != self._accumulator:
+        if not in_place:
+            (N, O, OH, OW), s = y.shape, self._shuffle_after
             with np.errstate(over="ignore"):
-                y[...] = sums.reshape(y.shape)
+                y.reshape(N, O // s, s, OH, OW)[...] = sums.reshape(N, s, O // s, OH, OW).swapaxes(1, 2)
         counts = self._executed(workspace.tallied()) if counted else None
         self._workspaces.append(workspace)
         return counts
@@ -180,7 +204,7 @@ class Conv2dPlan:
             padding_add=add - idle_add - useful_add,
             idle_mul=idle_mul,
             idle_add=idle_add,
-            moved=moved,
+            moved=moved + self._moved_after,
         )
 
     @functools.cached_property
@@ -199,12 +223,19 @@ class Conv2dPlan:
         plane = taps[: one.OH * one.OW]
         return int(plane.sum(dtype=np.float64)), int(np.count_nonzero(plane))
 
+    @property
+    def _moved_after(self) -> int:
+        """Elements moved by a shuffle that the kernel could not do as it stored them."""
+        return self.geometry.P if self._shuffle_after > 1 else 0
+
     @functools.cached_property
     def counts(self) -> OpCount:
         """What a call will count: the closed form, and what the layout says it wastes and moves."""
         additions = self.geometry.K - (0 if self._bias else 1)
         idle = self.layout.idle
-        waste = OpCount(idle_mul=idle * self.geometry.K, idle_add=idle * additions, moved=self.layout.moved)
+        waste = OpCount(
+            idle_mul=idle * self.geometry.K, idle_add=idle * additions, moved=self.layout.moved + self._moved_after
+        )
         return conv2d_counts(self.geometry, self._bias) + waste
 
     def __str__(self) -> str:
@@ -216,6 +247,7 @@ class Conv2dPlan:
             + (f", sums in {self._accumulator}" if self.dtype != self._accumulator else ""),
             f"  options    stride {g.stride}, padding ({top}, {bottom}), ({left}, {right}), dilation {g.dilation}, groups {g.groups}",
             f"  method     {self.method}: {self.why}",
+            *self._shuffle_line(),
             f"  tile       {tile}{self.layout.tail}",
             f"  work       {self.layout.units} units for {self.num_threads} thread(s)",
             f"  products   {counts.dense_mul:,} = {g.P:,} outputs x {g.K} taps; {counts.mul:,} useful, {counts.padding_mul:,} on padding",
@@ -226,6 +258,10 @@ class Conv2dPlan:
             f"  workspace  {self.layout.scratch * size:,} bytes a thread",
         ]
         return "\n".join(lines)
+
+    def _shuffle_line(self) -> list[str]:
+        how = "on the way to memory" if self._shuffle_after == 1 else "afterwards"
+        return [f"  shuffle    channels in {self.shuffle_groups} groups, {how}"] if self.shuffle_groups > 1 else []
 
     def __repr__(self) -> str:
         return f"<Conv2dPlan {self.geometry.x_shape} -> {self.geometry.y_shape}, {self.dtype}, {self.method}, {self.num_threads} thread(s)>"
@@ -239,8 +275,15 @@ def make_plan(
     dtypes: tuple[np.dtype[Any], np.dtype[Any]],
     method: str,
     num_threads: int,
+    shuffle_groups: SupportsIndex = 1,
 ) -> Conv2dPlan:
     """Return a plan for arguments whose arrays and shapes have been checked, or say what cannot be done."""
+    shuffle = index(operation, "shuffle_groups", shuffle_groups, 1)
+    if geometry.O % shuffle:
+        raise ValueError(
+            f"{operation}: weight has {geometry.O} filters, which {shuffle} shuffle_groups do not divide. Choose a divisor of {geometry.O}."
+            f"\n        (weight {geometry.weight_shape}, shuffle_groups={shuffle})"
+        )
     if method not in METHODS:
         raise ValueError(f"{operation}: method is {method!r}, but must be one of {', '.join(map(repr, METHODS))}.")
     for axis, size, pads in (("height", geometry.H, geometry.padding[0]), ("width", geometry.W, geometry.padding[1])):
@@ -250,7 +293,7 @@ def make_plan(
                 "Did you mean a smaller padding?"
             )
     try:
-        return Conv2dPlan(geometry, weight, bias, dtypes, method, num_threads)
+        return Conv2dPlan(geometry, weight, bias, dtypes, method, num_threads, shuffle)
     except NotServedError as refusal:
         raise ValueError(f"{operation}: {refusal}") from None
 
@@ -264,6 +307,7 @@ def plan_conv2d(
     padding: PaddingLike = 0,
     dilation: PairLike = 1,
     groups: int = 1,
+    shuffle_groups: int = 1,
     method: str = "auto",
     num_threads: int | None = None,
 ) -> Conv2dPlan:
@@ -282,7 +326,7 @@ def plan_conv2d(
         Added to each output, where the sum begins.
     stride, padding, dilation, groups
         As `conv2d`.
-    method : {"auto", "naive", "im2col", "direct", "depthwise"}
+    shuffle_groups, method
         As `conv2d`.
     num_threads : int, optional
         Threads to use at most, by default `get_num_threads`.
@@ -317,4 +361,4 @@ def plan_conv2d(
     check_room("plan_conv2d", "the result", geometry.y_shape, dtypes[0])
     threads = get_num_threads() if num_threads is None else index("plan_conv2d", "num_threads", num_threads, 1)
     own = weight.copy(), None if terms is None else terms.copy()
-    return make_plan("plan_conv2d", geometry, *own, dtypes, method, threads)
+    return make_plan("plan_conv2d", geometry, *own, dtypes, method, threads, shuffle_groups)

@@ -278,6 +278,23 @@ def test_a_shuffle_transposes_the_channels_and_is_undone(groups: int, channels: 
 
 
 @law
+@given(calls, st.booleans(), seeds)
+def test_a_shuffled_result_is_the_shuffle_of_the_result(call: Call, biased: bool, seed: int) -> None:
+    g, bias = call.geometry, call.bias if biased else None
+    divisors = [n for n in range(1, g.O + 1) if g.O % n == 0]
+    groups = divisors[seed % len(divisors)]
+    y = nc.channel_shuffle(call(call.x, call.weight, bias), groups)
+    options: dict[str, Any] = {**call.case.options, "method": call.method, "shuffle_groups": groups}
+    shuffled, counts = nc.conv2d(call.x, call.weight, bias, return_counts=True, **options)
+    assert shuffled.tobytes() == y.tobytes()
+    plan = nc.plan_conv2d(call.x.shape, call.weight, bias, **options)
+    assert plan.counts == counts
+    # What the kernel shuffles as it stores moves nothing.
+    in_passing = call.method in ("auto", "im2col", "direct") and g.groups % groups == 0
+    assert plan.counts.moved - plan.layout.moved == (0 if groups == 1 or in_passing else g.P)
+
+
+@law
 @given(cases(), seeds)
 def test_the_family_is_the_convolution_that_it_names(case: Case, seed: int) -> None:
     g = case.geometry

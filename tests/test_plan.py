@@ -26,6 +26,23 @@ def test_a_plan_says_what_it_is() -> None:
     assert repr(plan) == "<Conv2dPlan (1, 2, 5, 5) -> (1, 3, 3, 3), float32, direct, 1 thread(s)>"
 
 
+def test_a_plan_says_where_channels_are_shuffled() -> None:
+    in_passing = nc.plan_conv2d((1, 8, 5, 5), ones(12, 2, 3, 3), groups=4, shuffle_groups=2)
+    assert "shuffle    channels in 2 groups, on the way to memory" in str(in_passing)
+    assert "afterwards" in str(nc.plan_conv2d((1, 8, 5, 5), ones(12, 2, 3, 3), groups=4, shuffle_groups=3))
+    assert "shuffle" not in str(nc.plan_conv2d((1, 8, 5, 5), ones(12, 2, 3, 3), groups=4))
+
+
+@pytest.mark.parametrize("bad", [5, 24])
+def test_filters_are_shuffled_in_a_divisor_of_their_number(bad: int) -> None:
+    for call in (nc.conv2d, nc.plan_conv2d):
+        first = ones(1, 8, 5, 5) if call is nc.conv2d else (1, 8, 5, 5)
+        with pytest.raises(ValueError, match=rf"weight has 12 filters, which {bad} shuffle_groups do not divide"):
+            call(first, ones(12, 8, 3, 3), shuffle_groups=bad)
+        with pytest.raises(TypeError, match="shuffle_groups is True"):
+            call(first, ones(12, 8, 3, 3), shuffle_groups=True)
+
+
 def test_pointwise_weights_are_1x1() -> None:
     with pytest.raises(ValueError, match=r"weight has a 3x1 kernel, but a pointwise one is 1x1\. Did you mean conv2d"):
         nc.pointwise_conv2d(ones(1, 2, 5, 5), ones(3, 2, 3, 1))

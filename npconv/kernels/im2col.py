@@ -7,7 +7,7 @@ columns of one register tile for the taps of a few channels, small enough for th
 from npconv.kernels.calls import run_tile
 from npconv.kernels.compile import driver, kernel
 from npconv.kernels.registers import claim, line
-from npconv.kernels.tile import IDLE_ADD, IDLE_MUL, MOVED, ZEROS, clear, copy_rows, store_tile
+from npconv.kernels.tile import IDLE_ADD, IDLE_MUL, MOVED, ZEROS, clear, copy_rows, first_plane, store_tile
 
 
 @driver
@@ -18,6 +18,7 @@ def im2col(tile, tail, sizes, offsets, spans, x, w, bias, y, counter, tally, scr
     column, the first and past-the-last output index at which it meets the image. The last tile of a group is a `tail` if that is enough.
     """
     (units, groups, tiles, N, C, H, W, F, blocks, K, OH, OW, channels) = sizes[:13]
+    spread = sizes[21]
     P = OH * OW
     taps = K // C
     rows = tile[0]
@@ -64,9 +65,9 @@ def im2col(tile, tail, sizes, offsets, spans, x, w, bias, y, counter, tally, scr
                 )
         for b in range(blocks):
             filters = min(rows, F - b * rows)
-            y0 = (g * F + b * rows) * P
+            y0 = (first_plane(g, groups, F, spread) + b * rows * spread) * P
             s0 = sums + b * rows * width
-            kept = store_tile(scratch, s0, width, y, y0, P, filters, q, stop, P, P, groups * F * P)
+            kept = store_tile(scratch, s0, width, y, y0, spread * P, filters, q, stop, P, P, groups * F * P)
             tally[IDLE_MUL] += (rows * width - kept) * K
             tally[IDLE_ADD] += (rows * width - kept) * additions
         unit = claim(counter)

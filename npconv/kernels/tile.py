@@ -113,6 +113,16 @@ def store_tile(sums, s0, width, y, y0, plane, rows, q, stop, pitch, kept, step):
     return stored
 
 
+@inlined
+def first_plane(g, groups, F, spread):
+    """Return which plane of the output is that of the first filter of group g, and the others follow `spread` planes apart.
+
+    A shuffle moves channel i*(O // spread) + j to j*spread + i, where O = groups*F; `spread` divides the groups.
+    """
+    together = groups // spread
+    return g % together * F * spread + g // together
+
+
 @kernel
 def copy(source, s, target, t, n):
     """Copy n elements, a vector at a time, and not one more."""

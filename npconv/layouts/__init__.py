@@ -18,17 +18,22 @@ __all__ = ["Layout", "NotServedError", "lay_out"]
 
 
 def lay_out(
-    geometry: Geometry, dtype: np.dtype[Any], method: str, bands: int = 1, tile: tuple[int, ...] | None = None
+    geometry: Geometry,
+    dtype: np.dtype[Any],
+    method: str,
+    bands: int = 1,
+    tile: tuple[int, ...] | None = None,
+    shuffle: int = 1,
 ) -> Layout:
     """Return the layout of one method, by name.
 
     `tile` forces (rows, vectors) or (rows, vectors, tail) of the dense methods, (planes, vectors) of the depthwise one; `bands` asks
-    for at least so many pieces of each plane.
+    for at least so many pieces of each plane; `shuffle` is the number of groups in which the channels of the result are shuffled.
     """
-    if method == "naive":
-        return naive_layout(geometry, dtype)
     if method == "im2col":
-        return im2col_layout(geometry, dtype, tile)
+        return im2col_layout(geometry, dtype, tile, shuffle)
     if method == "direct":
-        return direct_layout(geometry, dtype, tile, bands)
-    return depthwise_layout(geometry, dtype, tile, bands)
+        return direct_layout(geometry, dtype, tile, bands, shuffle)
+    if shuffle > 1:
+        raise NotServedError(f"method '{method}' stores channels in their order. Use channel_shuffle afterwards.")
+    return naive_layout(geometry, dtype) if method == "naive" else depthwise_layout(geometry, dtype, tile, bands)

@@ -93,14 +93,16 @@ def planes_and_vectors(g: Geometry, rows: int, lanes: int, *, integer: bool) -> 
 
 
 def fits(rows: int, vectors: int, planes: int, stride: int, *, integer: bool) -> bool:
-    """Return whether a window stays in registers, with pixels, the next ones, a bias, and the weights of a tap.
+    """Return whether a window stays in registers, with pixels, the next ones, a bias, and weights.
 
-    Weights that only one vector meets are read when they are needed; otherwise a register holds each. Where masks are no registers of
-    their own, a set of lanes takes a vector register. The addresses and masks of a gather take many.
+    Weights that only one vector meets are read when they are needed; otherwise a register holds each. Pixels two apart are read two
+    vectors at a time; the addresses and masks of a gather take more. Where masks are no registers of their own, a set of lanes is a vector.
     """
     weights = rows if planes * vectors > 1 else 1
-    others = 2 + weights + (12 if stride > 2 else 0) + (0 if target().vector_bytes == 64 else 2 if stride == 1 else 6)
-    return target().fits(rows, planes * vectors, integer=integer, inputs=0, others=others)
+    reading = 2 + (8 if stride == 2 else 12 if stride > 2 else 0)
+    if target().vector_bytes < 64:
+        reading = 4 if stride == 1 else 8
+    return target().fits(rows, planes * vectors, integer=integer, inputs=0, others=reading + weights)
 
 
 def lane_sets(

@@ -9,7 +9,17 @@ import numpy as np
 from npconv.geometry import Geometry
 from npconv.kernels.direct import direct
 from npconv.kernels.targets import target
-from npconv.layouts.layout import Array, Layout, NotServedError, Tiling, in_blocks, pairs, simplified, table
+from npconv.layouts.layout import (
+    Array,
+    Layout,
+    NotServedError,
+    Tiling,
+    check_shuffle,
+    in_blocks,
+    pairs,
+    simplified,
+    table,
+)
 
 # What a band reads stays in the second-level cache while one block of filters after another passes over it: planes, or x itself.
 PLANE_BYTES = 512 * 1024
@@ -172,10 +182,11 @@ class Bands:
 
 
 def direct_layout(
-    geometry: Geometry, dtype: np.dtype[Any], tile: tuple[int, ...] | None = None, bands: int = 1
+    geometry: Geometry, dtype: np.dtype[Any], tile: tuple[int, ...] | None = None, bands: int = 1, shuffle: int = 1
 ) -> Layout:
     """Lay out the convolution over an offset table, in at least `bands` bands of output rows where that can be."""
     g = simplified(geometry)
+    check_shuffle("direct", g, shuffle)
     lanes, F = target().lanes(dtype.itemsize), g.group_filters
     tiles = [tile] if tile else list(target().tiles(integer=dtype.kind == "i"))
     ways = [
@@ -209,6 +220,7 @@ def direct_layout(
     sizes = (
         units, g.groups, best.number, best.columns, g.group_channels, g.H, g.W, F, blocks, g.K, g.OH, g.OW,
         int(bool(planes.views)), planes.pitch, plane, *g.stride, g.padding[0][0], g.padding[1][0], plane_rows,
+        shuffle,
     )  # fmt: skip
     head = (*tiling.kernels(dtype, masked=planes.masked), sizes, pairs(offsets), pairs(planes.views), table(real))
     idle = g.N * g.groups * best.computed() * blocks * rows - g.P

@@ -7,15 +7,18 @@ import numpy as np
 from npconv.geometry import Geometry
 from npconv.kernels.im2col import im2col
 from npconv.kernels.targets import target
-from npconv.layouts.layout import Layout, Tiling, axis_spans, in_blocks, pairs, simplified, table
+from npconv.layouts.layout import Layout, Tiling, axis_spans, check_shuffle, in_blocks, pairs, simplified, table
 
 # A panel shares the first-level cache with the weights that stream past it.
 PANEL_BYTES = 24 * 1024
 
 
-def im2col_layout(geometry: Geometry, dtype: np.dtype[Any], tile: tuple[int, ...] | None = None) -> Layout:
+def im2col_layout(
+    geometry: Geometry, dtype: np.dtype[Any], tile: tuple[int, ...] | None = None, shuffle: int = 1
+) -> Layout:
     """Lay out the matrix product over packed panels."""
     g = simplified(geometry)
+    check_shuffle("im2col", g, shuffle)
     (top, _), (left, _) = g.padding
     lanes, columns, taps = target().lanes(dtype.itemsize), g.N * g.OH * g.OW, g.KH * g.KW
     F, integer = g.group_filters, dtype.kind == "i"
@@ -35,7 +38,7 @@ def im2col_layout(geometry: Geometry, dtype: np.dtype[Any], tile: tuple[int, ...
     spans = axis_spans(g)
     sizes = (
         g.groups * tiles, g.groups, tiles, g.N, g.group_channels, g.H, g.W, F, blocks, g.K, g.OH, g.OW, channels,
-        g.KH, g.KW, *g.stride, *g.dilation, top, left,
+        g.KH, g.KW, *g.stride, *g.dilation, top, left, shuffle,
     )  # fmt: skip
     tables = pairs((k * width, 0) for k in range(g.K)), table(n for axis in spans for span in axis for n in span)
     scratch = (channels * taps + blocks * rows) * width

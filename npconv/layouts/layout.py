@@ -85,6 +85,15 @@ class Layout:
         return entry(self.kernel, self.head, self.dtype, scratch=self.scratch > 0)
 
 
+def check_shuffle(method: str, g: Geometry, shuffle: int) -> None:
+    """Refuse a channel shuffle that would not leave the filters of a block evenly spread."""
+    if g.groups % shuffle:
+        raise NotServedError(
+            f"method '{method}' shuffles channels as it stores them, where shuffle_groups divides groups, but {shuffle} does not divide "
+            f"{g.groups}. Use channel_shuffle afterwards."
+        )
+
+
 def table(values: Iterable[int]) -> Array:
     """Return a read-only array of integers for a kernel."""
     array = np.array(list(values), np.int64)

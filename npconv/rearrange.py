@@ -19,6 +19,8 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 # Moving fewer elements than this takes less time than waking a helper.
 ELEMENTS_WORTH_A_THREAD = 200_000
+# Enough of them that claiming a unit of work does not show.
+ELEMENTS_OF_A_UNIT = 20_000
 
 
 def channel_shuffle(x: Any, groups: int) -> Any:
@@ -225,7 +227,11 @@ def _shuffled(operation: str, x: Any, groups: int, *, inverse: bool) -> Array:
         )
     y = as_out(operation, None, x.shape, x.dtype, (x,))
     bits = np.dtype(f"u{x.dtype.itemsize}")
-    sizes = (N * C, C, C // groups if inverse else groups, H * W)
+    interleaved = C // groups if inverse else groups
+    members, plane = C // interleaved, H * W
+    block = max(1, min(members, ELEMENTS_OF_A_UNIT // (interleaved * plane)))
+    blocks = -(-members // block)
+    sizes = (N * blocks, interleaved, members, plane, blocks, block)
     tally = _share_units(shuffle, (sizes, flat(x, x.dtype).view(bits), y.reshape(-1).view(bits)), y.size)
     _record(operation, "shuffle", x, y, OpCount(moved=int(tally[MOVED])))
     return y

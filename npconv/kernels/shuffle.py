@@ -7,12 +7,17 @@ from npconv.kernels.tile import MOVED, copy
 
 @driver
 def shuffle(sizes, x, y, counter, tally):
-    """y[n, j*groups + i] = x[n, i*(C // groups) + j], plane by plane, for units n*C + j*groups + i claimed from `counter`."""
-    (units, C, groups, plane) = sizes
+    """y[n, j*groups + i] = x[n, i*members + j], plane by plane; a unit, claimed from `counter`, is some members j of every group."""
+    (units, groups, members, plane, blocks, block) = sizes
     unit = claim(counter)
     while unit < units:
-        j = unit % C // groups
-        i = unit % groups
-        copy(x, (unit // C * C + i * (C // groups) + j) * plane, y, unit * plane, plane)
-        tally[MOVED] += plane
+        n = unit // blocks
+        first = unit % blocks * block
+        source = n * groups * members * plane
+        target = (n * members + first) * groups * plane
+        for j in range(first, min(first + block, members)):
+            for i in range(groups):
+                copy(x, source + (i * members + j) * plane, y, target, plane)
+                target += plane
+                tally[MOVED] += plane
         unit = claim(counter)

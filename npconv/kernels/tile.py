@@ -123,29 +123,31 @@ def first_plane(g, groups, F, spread):
     return g % together * F * spread + g // together
 
 
-@kernel
+@inlined
 def copy(source, s, target, t, n):
     """Copy n elements, a vector at a time, and not one more."""
-    copy_rows(source, s, 0, 1, target, t, 0, n, 1)
+    tile = line(source)
+    whole = n - n % tile.lanes
+    for i in range(0, whole, tile.lanes):
+        store(target, t + i, load(tile, source, s + i))
+    if whole < n:
+        rest = lanes_below(n - whole)
+        store_lanes(target, t + whole, load_lanes(tile, source, s + whole, rest), rest)
 
 
 @kernel
 def copy_rows(source, s, s_pitch, step, target, t, t_pitch, n, rows):
     """Copy `rows` rows of n elements, which stand `step` apart in the source; a row begins a pitch after the one before."""
-    tile = line(source)
     pairs = every_second(source)
-    whole = n - n % tile.lanes
+    whole = n - n % pairs.lanes
     rest = lanes_below(n - whole)
     for r in range(rows):
         a = s + r * s_pitch
         b = t + r * t_pitch
         if step == 1:
-            for i in range(0, whole, tile.lanes):
-                store(target, b + i, load(tile, source, a + i))
-            if rest:
-                store_lanes(target, b + whole, load_lanes(tile, source, a + whole, rest), rest)
-        elif step == 2 and tile.lanes <= 32:
-            for i in range(0, whole, tile.lanes):
+            copy(source, a, target, b, n)
+        elif step == 2 and pairs.lanes <= 32:
+            for i in range(0, whole, pairs.lanes):
                 store(target, b + i, load(pairs, source, a + 2 * i))
             if rest:
                 elements = lanes_below(2 * (n - whole)) & EVERY_SECOND

@@ -14,6 +14,8 @@ from npconv.layouts.layout import Array, Layout, NotServedError, as_given, axis_
 # Sums in flight that hide the latency of a multiply-add (4 cycles, 2 a cycle), with something to spare. With a stride,
 # what is read takes registers of its own, and half of them have to do; so do planes of several vectors.
 ENOUGH_SUMS = 24
+# Vectors that are read for one tap, each with its place in memory and its set of lanes.
+MOST_READ = 8
 # Cycles from one row of a window to the next besides its taps.
 CYCLES_OF_A_STEP = 10
 
@@ -74,7 +76,8 @@ def planes_and_vectors(g: Geometry, rows: int, lanes: int, *, integer: bool) -> 
     """Return how many planes share a tile and how many vectors of a row it holds, as many as registers allow."""
     stride = g.stride[1]
     # Integers are slow with or without registers to spare, so they are never refused.
-    most = max((v for v in range(1, 9) if fits(rows, v, 1, stride, integer=integer)), default=int(integer))
+    reads = range(1, (MOST_READ if stride == 1 else MOST_READ - 2) + 1)
+    most = max((v for v in reads if fits(rows, v, 1, stride, integer=integer)), default=int(integer))
     if most == 0:
         raise NotServedError(
             f"method 'depthwise' keeps {rows} rows of accumulators for a kernel of {g.KH} rows, more than this CPU has "
@@ -87,7 +90,10 @@ def planes_and_vectors(g: Geometry, rows: int, lanes: int, *, integer: bool) -> 
     shared = [
         p
         for p in (2, 4, 8)
-        if g.C % p == 0 and rows * p * vectors <= enough and fits(rows, vectors, p, stride, integer=integer)
+        if g.C % p == 0
+        and rows * p * vectors <= enough
+        and p * vectors in reads
+        and fits(rows, vectors, p, stride, integer=integer)
     ]
     return max(shared, default=1) if g.group_filters == 1 else 1, vectors
 

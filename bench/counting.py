@@ -5,6 +5,7 @@ import dataclasses
 import importlib
 import inspect
 import itertools
+import math
 import sys
 import tempfile
 import time
@@ -19,7 +20,8 @@ import npconv as nc
 from bench.clock import INTERRUPTED, Clock, seconds_of
 from bench.intervals import interval
 from bench.layers import Array, Layer
-from bench.report import Bar, Report, Table, progress
+from bench.progress import progress
+from bench.report import Bar, Report, Table
 from bench.strip import write_package
 from bench.worker import working
 from npconv.kernels.calls import TileKernel
@@ -30,6 +32,8 @@ UNCOUNTED = "uncounted"
 SLICE = 0.03
 DURATION, QUICK_DURATION = 150, 5
 FEWEST_ROUNDS = 5
+# A step of the progress.
+ROUNDS_TOLD = 10
 BAR = 0.01
 
 
@@ -97,8 +101,8 @@ class Pairs:
     def prepare(self, layer: Layer, dtype: str) -> dict[str, Any]:
         """Take up a layer; return whether both kernels write the same bits, and what each tallied."""
         x, weight = layer.arrays(dtype)
-        plan = nc.plan_conv2d(x.shape, weight, padding=layer.padding, groups=layer.groups, num_threads=1)
-        y = np.empty(layer.y_shape, dtype)
+        plan = nc.plan_conv2d(x.shape, weight, **layer.options, num_threads=1)
+        y = np.empty(layer.geometry.y_shape, dtype)
         made: list[tuple[Any, ...]] = []
 
         def record(*arguments: Any) -> None:
@@ -149,15 +153,17 @@ def measure(layers: Sequence[Layer], dtype: str, *, quick: bool) -> Report:
     with working("bench.counting:Pairs", own_cache=True) as worker:
         removed = worker.call("statements_removed")
         checks = []
-        for i, layer in enumerate(layers):
-            progress(f"counting: compiling {i + 1}/{len(layers)}: {layer.name}")
-            checks.append(worker.call("prepare", layer, dtype))
+        with progress(len(layers)) as step:
+            for layer in layers:
+                step(f"counting: compiling {layer.name}")
+                checks.append(worker.call("prepare", layer, dtype))
         start = time.perf_counter()
         duration = QUICK_DURATION if quick else DURATION
-        while (passed := time.perf_counter() - start) < duration or len(rounds) < FEWEST_ROUNDS:
-            if len(rounds) % 10 == 0:
-                progress(f"counting: round {len(rounds) + 1}, {passed:.0f} of {duration} s")
-            rounds.append([worker.call("time", i, SLICE) for i in range(len(layers))])
+        with progress(math.ceil(duration / (SLICE * len(layers) * ROUNDS_TOLD))) as step:
+            while time.perf_counter() - start < duration or len(rounds) < FEWEST_ROUNDS:
+                if len(rounds) % ROUNDS_TOLD == 0:
+                    step(f"counting: round {len(rounds) + 1}")
+                rounds.append([worker.call("time", i, SLICE) for i in range(len(layers))])
         interrupted = worker.call("interrupted")
     for layer, check in zip(layers, checks, strict=True):
         report.faults.extend(f"{layer.name}: {fault}" for fault in faults(check))

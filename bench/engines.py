@@ -54,12 +54,13 @@ class Engine(ABC):
         """Return the ways to compute the layer, by name: calls that return the result in the library's own form."""
 
     def prepare(self, layer: Layer, dtype: str) -> dict[str, Array]:
-        """Make a layer ready and return each variant's output, shape (1, O, H, H)."""
+        """Make a layer ready and return each variant's output, shape (N, O, OH, OW)."""
+        self.clock = Clock()
         self.variants = {}
         gc.collect()
         x, weight = self.arrays = layer.arrays(dtype)
         self.variants = self.ready(layer, x, weight)
-        return {name: np.array(run()).reshape(layer.y_shape) for name, run in self.variants.items()}
+        return {name: np.array(run()).reshape(layer.geometry.y_shape) for name, run in self.variants.items()}
 
     def time(self, seconds: float) -> dict[str, float]:
         """Run each variant for so many seconds, warmed up, and return its median seconds for one call."""
@@ -69,7 +70,7 @@ class Engine(ABC):
         }
 
     def interrupted(self) -> float:
-        """Return which share of all timed calls was interrupted."""
+        """Return which share of the layer's timed calls was interrupted."""
         return self.clock.interrupted_share()
 
 
@@ -91,8 +92,8 @@ class Npconv(Engine):
         """As `Engine.ready`."""
         import npconv as nc
 
-        plan = nc.plan_conv2d(x.shape, weight, padding=layer.padding, groups=layer.groups, num_threads=self.threads)
-        y = np.empty(layer.y_shape, x.dtype)
+        plan = nc.plan_conv2d(x.shape, weight, **layer.options, num_threads=self.threads)
+        y = np.empty(layer.geometry.y_shape, x.dtype)
         return {plan.method: lambda: plan(x, out=y)}
 
 
@@ -116,10 +117,17 @@ class PyTorch(Engine):
         """As `Engine.ready`."""
         import torch
 
+        (top, bottom), (left, right) = layer.geometry.padding
+        image, filters = torch.from_numpy(x), torch.from_numpy(weight)
+        options: dict[str, Any] = {**layer.options, "padding": (top, left)}
+        if top != bottom or left != right:
+            # Its conv2d pads both ends of an axis alike. What it cannot do costs nothing here.
+            image = torch.nn.functional.pad(image, (left, right, top, bottom))
+            options["padding"] = 0
+
         def variant(memory_format: Any) -> Callable[[], Any]:
-            image = torch.from_numpy(x).to(memory_format=memory_format)
-            filters = torch.from_numpy(weight).to(memory_format=memory_format)
-            return lambda: torch.nn.functional.conv2d(image, filters, padding=layer.padding, groups=layer.groups)
+            x, weight = (tensor.to(memory_format=memory_format) for tensor in (image, filters))
+            return lambda: torch.nn.functional.conv2d(x, weight, **options)
 
         return {"contiguous": variant(torch.contiguous_format), "channels last": variant(torch.channels_last)}
 
@@ -128,12 +136,22 @@ def onnx_model(layer: Layer, weight: Array) -> bytes:
     """Return a float32 model of one convolution with constant weights, serialised."""
     from onnx import TensorProto, helper, numpy_helper
 
-    node = helper.make_node("Conv", ["x", "w"], ["y"], pads=[layer.padding] * 4, group=layer.groups)
+    g = layer.geometry
+    (top, bottom), (left, right) = g.padding
+    node = helper.make_node(
+        "Conv",
+        ["x", "w"],
+        ["y"],
+        strides=g.stride,
+        pads=[top, left, bottom, right],
+        dilations=g.dilation,
+        group=g.groups,
+    )
     graph = helper.make_graph(
         [node],
         "layer",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, layer.x_shape)],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, layer.y_shape)],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, g.x_shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, g.y_shape)],
         [numpy_helper.from_array(weight, "w")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
@@ -158,7 +176,7 @@ class OnnxRuntime(Engine):
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         session = onnxruntime.InferenceSession(onnx_model(layer, weight), options, providers=["CPUExecutionProvider"])
-        y = np.empty(layer.y_shape, x.dtype)
+        y = np.empty(layer.geometry.y_shape, x.dtype)
         binding = session.io_binding()
         for bind, name, array in ((binding.bind_input, "x", x), (binding.bind_output, "y", y)):
             bind(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)

@@ -1,102 +1,93 @@
-"""The twelve layers that speed is measured on: one image, "same" padding, stride 1."""
+"""A layer that is measured: its class, what it has to compute and to move, and the arrays that it runs on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from npconv.geometry import Geometry, conv2d_geometry
+
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+KINDS = ("dense", "pointwise", "grouped", "depthwise", "stem")
+# An image has three channels, or four with its mask; what follows has more.
+STEM_CHANNELS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A square convolution of one image, as large after as before.
+    """A convolution without bias.
 
     Attributes
     ----------
-    C, O : int
-        Channels in and out.
-    K : int
-        Rows and columns of the kernel, odd.
-    H : int
-        Rows and columns of the image.
-    groups : int
-        Number of groups.
+    geometry : Geometry
+        Shapes and options.
     """
 
-    C: int
-    O: int
-    K: int
-    H: int
-    groups: int = 1
+    geometry: Geometry
+
+    @classmethod
+    def square(cls, C: int, O: int, K: int, H: int, groups: int = 1, N: int = 1) -> "Layer":
+        """Return the layer with a square kernel whose output is as large as its square image."""
+        return cls(conv2d_geometry((N, C, H, H), (O, C // groups, K, K), padding="same", groups=groups))
+
+    def of_batch(self, N: int) -> "Layer":
+        """Return the same layer for so many images."""
+        return Layer(replace(self.geometry, N=N))
 
     @property
     def name(self) -> str:
-        """The layer in a few words."""
-        channels = f"{self.C}" if self.C == self.O else f"{self.C} -> {self.O}"
-        groups = "" if self.groups == 1 else " depthwise" if self.groups == self.C else f" g{self.groups}"
-        return f"{channels}{groups} {self.K}x{self.K} {self.H}x{self.H}"
+        """The layer of one image in a few words; padding is told where it is not that of a centred kernel."""
+        g = self.geometry
+        channels = f"{g.C}" if g.C == g.O else f"{g.C} -> {g.O}"
+        groups = "" if g.groups == 1 else " depthwise" if g.groups == g.C else f" g{g.groups}"
+        stride = "" if g.stride == (1, 1) else f"/{product(*g.stride, short=True)}"
+        dilation = "" if g.dilation == (1, 1) else f" dilated {product(*g.dilation, short=True)}"
+        centred = tuple((d * (k - 1) // 2,) * 2 for d, k in zip(g.dilation, (g.KH, g.KW), strict=True))
+        sides = [side for axis in g.padding for side in axis]
+        padding = (
+            "" if g.padding == centred else f" pad {','.join(map(str, sides if len(set(sides)) > 1 else sides[:1]))}"
+        )
+        return f"{channels}{groups} {product(g.KH, g.KW)}{stride}{dilation}{padding} {product(g.H, g.W)}"
 
     @property
     def kind(self) -> str:
-        """Its class: "dense", "pointwise" (grouped or not), "grouped" or "depthwise"."""
-        if self.K == 1:
+        """Its class, one of `KINDS`: "pointwise" is grouped or not, "stem" sees the image that the network is given."""
+        g = self.geometry
+        if g.KH == g.KW == 1:
             return "pointwise"
-        if self.groups == 1:
-            return "dense"
-        return "depthwise" if self.groups == self.C else "grouped"
+        if g.groups == 1:
+            return "stem" if g.C <= STEM_CHANNELS else "dense"
+        return "depthwise" if g.group_channels == 1 else "grouped"
 
     @property
-    def padding(self) -> int:
-        """Zeros on every side."""
-        return self.K // 2
+    def options(self) -> dict[str, Any]:
+        """Stride, padding, dilation and groups, as `npconv.plan_conv2d` takes them."""
+        g = self.geometry
+        return {"stride": g.stride, "padding": g.padding, "dilation": g.dilation, "groups": g.groups}
 
     @property
-    def x_shape(self) -> tuple[int, int, int, int]:
-        """Shape (1, C, H, H) of the input."""
-        return (1, self.C, self.H, self.H)
-
-    @property
-    def weight_shape(self) -> tuple[int, int, int, int]:
-        """Shape (O, C // groups, K, K) of the filters."""
-        return (self.O, self.C // self.groups, self.K, self.K)
-
-    @property
-    def y_shape(self) -> tuple[int, int, int, int]:
-        """Shape (1, O, H, H) of the output."""
-        return (1, self.O, self.H, self.H)
+    def products(self) -> int:
+        """Multiplications, those on padding too."""
+        return self.geometry.P * self.geometry.K
 
     @property
     def flop(self) -> int:
-        """Multiplications and additions, those on padding too, a multiply-add being two."""
-        return 2 * self.O * self.H**2 * (self.C // self.groups) * self.K**2
+        """Multiplications and additions, a multiply-add being two."""
+        return 2 * self.products
+
+    def traffic(self, dtype: str) -> int:
+        """Return the bytes that are moved at least: x and weight read, y written, once each."""
+        g = self.geometry
+        return (g.N * g.C * g.H * g.W + g.O * g.K + g.P) * np.dtype(dtype).itemsize
 
     def arrays(self, dtype: str) -> tuple[Array, Array]:
         """Return x and weight, normally distributed, the same in every process."""
-        rng = np.random.default_rng((self.C, self.O, self.K, self.H, self.groups))
-        return rng.standard_normal(self.x_shape).astype(dtype), rng.standard_normal(self.weight_shape).astype(dtype)
+        g = self.geometry
+        rng = np.random.default_rng((*g.x_shape, *g.weight_shape, *g.stride))
+        return rng.standard_normal(g.x_shape).astype(dtype), rng.standard_normal(g.weight_shape).astype(dtype)
 
 
-LAYERS = (
-    Layer(64, 64, 3, 56),
-    Layer(128, 128, 3, 28),
-    Layer(64, 256, 1, 56),
-    Layer(512, 512, 1, 14),
-    Layer(128, 128, 3, 56, 32),
-    Layer(256, 256, 3, 28, 32),
-    Layer(512, 512, 3, 14, 32),
-    Layer(240, 60, 1, 28, 3),
-    Layer(384, 96, 1, 28, 8),
-    Layer(32, 32, 3, 112, 32),
-    Layer(512, 512, 3, 14, 512),
-    Layer(96, 96, 7, 56, 96),
-)
-
-
-def select(words: str, *, one_of_each: bool = False) -> list[Layer]:
-    """Return the layers whose name contains some words; with `one_of_each`, the first of each class among them."""
-    named = [layer for layer in LAYERS if words in layer.name]
-    first: dict[str, Layer] = {}
-    for layer in named:
-        first.setdefault(layer.kind, layer)
-    return list(first.values()) if one_of_each else named
+def product(rows: int, columns: int, *, short: bool = False) -> str:
+    """Return two extents as text, such as 3x3; if short, 3 where they are the same."""
+    return f"{rows}" if short and rows == columns else f"{rows}x{columns}"

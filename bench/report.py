@@ -1,8 +1,7 @@
-"""What a benchmark hands over, and how it is shown: tables by rich on a terminal, plain text elsewhere, and JSON."""
+"""What a benchmark hands over, and how it is shown: tables by rich on a terminal, plain text elsewhere, Markdown in a file."""
 
 import dataclasses
 import importlib.util
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,7 +54,23 @@ class Report:
     faults: list[str] = dataclasses.field(default_factory=list)
     data: dict[str, Any] = dataclasses.field(default_factory=dict)
 
+    def lines(self) -> list[str]:
+        """Return notes and faults for readers."""
+        return [*self.notes, *(f"WRONG: {fault}" for fault in self.faults)]
 
+    def document(self) -> dict[str, Any]:
+        """Return what programs may want to read: data, bars, notes and faults."""
+        return {
+            "name": self.name,
+            **self.data,
+            "bars": [{**dataclasses.asdict(bar), "verdict": VERDICTS[bar.met]} for bar in self.bars],
+            "notes": self.notes,
+            "faults": self.faults,
+        }
+
+
+# Lines of a table that a screen shows.
+LONGEST = 40
 VERDICTS = {True: "pass", False: "miss", None: "not judged"}
 
 
@@ -66,9 +81,13 @@ def bars_table(bars: Sequence[Bar]) -> Table:
 
 
 def show(report: Report) -> None:
-    """Print a report."""
-    tables = [*report.tables, *([bars_table(report.bars)] if report.bars else [])]
-    lines = [*report.notes, *(f"WRONG: {fault}" for fault in report.faults)]
+    """Print a report; a table that is too long to be read on a screen is left to files."""
+    tables = [table for table in report.tables if len(table.rows) <= LONGEST]
+    lines = report.lines()
+    if len(tables) < len(report.tables):
+        lines.append("There are more rows: --markdown FILE shows all.")
+    if report.bars:
+        tables.append(bars_table(report.bars))
     if sys.stdout.isatty() and importlib.util.find_spec("rich"):
         show_rich(tables, lines)
     else:
@@ -104,29 +123,18 @@ def plain(table: Table) -> str:
     return "\n".join(lines)
 
 
-def write_json(path: Path, reports: Sequence[Report]) -> None:
-    """Write what programs may want to read: for each report its data, bars, notes and faults."""
-    document = [
-        {
-            "name": report.name,
-            **report.data,
-            "bars": [{**dataclasses.asdict(bar), "verdict": VERDICTS[bar.met]} for bar in report.bars],
-            "notes": report.notes,
-            "faults": report.faults,
-        }
-        for report in reports
-    ]
-    path.write_text(json.dumps(document, indent=1) + "\n")
+def write_markdown(path: Path, reports: Sequence[Report]) -> None:
+    """Write the tables, bars, notes and faults of reports as a page."""
+    parts = []
+    for report in reports:
+        parts.append(f"# {report.name}")
+        tables = [*([bars_table(report.bars)] if report.bars else []), *report.tables]
+        parts.extend(f"## {table.title}\n\n{markdown(table)}" for table in tables)
+        parts.extend("\n".join(f"- {line}" for line in lines) for lines in [report.lines()] if lines)
+    path.write_text("\n\n".join(parts) + "\n")
 
 
-def progress(text: str) -> None:
-    """Say on stderr what is being done: on a terminal in one line, written again and again, elsewhere in lines."""
-    sys.stderr.write(f"\r\x1b[K{text}" if sys.stderr.isatty() else f"{text}\n")
-    sys.stderr.flush()
-
-
-def progress_ends() -> None:
-    """Clear the line of the terminal."""
-    if sys.stderr.isatty():
-        sys.stderr.write("\r\x1b[K")
-        sys.stderr.flush()
+def markdown(table: Table) -> str:
+    """Return a table as Markdown."""
+    rule = ["---" if i < table.words else "---:" for i in range(len(table.columns))]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (table.columns, rule, *table.rows))

@@ -1,129 +1,228 @@
-"""One timed layer in all engines: its medians, its ratio to the best peer, and how it is shown and held to its bar."""
+"""One timed layer in all engines: its medians, its ratio to the best peer, and the roof that it was measured under."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from bench.engines import Npconv, PyTorch
+from bench.engines import Npconv
 from bench.intervals import interval
 from bench.layers import Array, Layer
-from bench.report import Bar, Table
+from bench.report import Table
+from npconv.geometry import conv2d_geometry
 
 OURS = Npconv.label
-# What a peer's time divided by ours has to reach in every row of a class: the best peer's, or in float64 PyTorch's.
-BARS = {
-    "float32": {"dense": 0.85, "pointwise": 0.85, "grouped": 1.2, "depthwise": 0.8},
-    "float64": {"dense": 2.0},
-}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
+class Timing:
+    """The best variant of an engine.
+
+    Attributes
+    ----------
+    variant : str
+        Its name.
+    seconds : ndarray, shape (rounds,)
+        Median seconds of a call in every round.
+    error : float
+        The worst error in units of what the bound allows.
+    interrupted : float
+        Share of the calls, of all variants, that were interrupted; they are left out where others were not.
+    """
+
+    variant: str
+    seconds: Array
+    error: float
+    interrupted: float = 0.0
+
+    @property
+    def right(self) -> bool:
+        """Whether the output is within the bound; NaN is not."""
+        return self.error <= 1
+
+    @property
+    def median(self) -> float:
+        """Median seconds of one call."""
+        return float(np.median(self.seconds))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Row:
-    """One layer, and for each engine its best variant.
+    """A layer of some type on some threads.
 
     Attributes
     ----------
     layer : Layer
         What was computed.
-    variants : dict
-        The name of the variant.
-    seconds : dict
-        Median seconds of a call in every round, shape (rounds,).
-    errors : dict
-        The worst error in units of what the bound allows.
+    names : tuple of str
+        What the layer stands in: networks, sweeps.
+    dtype : str
+        Type of the arrays.
+    threads : int
+        Threads, and cores, of each engine.
+    timings : dict
+        For each engine its best variant.
+    peak, bandwidth : float
+        FLOP and bytes per second that loops of multiply-adds and of copies reached on as many cores, in the same run.
+    bits : str
+        A digest of our output.
     """
 
     layer: Layer
-    variants: Mapping[str, str]
-    seconds: Mapping[str, Array]
-    errors: Mapping[str, float]
+    names: tuple[str, ...]
+    dtype: str
+    threads: int
+    timings: Mapping[str, Timing]
+    peak: float
+    bandwidth: float
+    bits: str = ""
 
-    def right(self, label: str) -> bool:
-        """Return whether an engine's output is within the bound; NaN is not."""
-        return self.errors[label] <= 1
+    @property
+    def key(self) -> tuple[Layer, str, int]:
+        """What no other row has."""
+        return self.layer, self.dtype, self.threads
+
+    @property
+    def ours(self) -> Timing:
+        """Our own timing."""
+        return self.timings[OURS]
 
     @property
     def best_peer(self) -> str | None:
         """The fastest of the other engines whose output is right."""
-        peers = [label for label in self.seconds if label != OURS and self.right(label)]
-        return min(peers, key=self.median, default=None)
+        peers = [label for label, timing in self.timings.items() if label != OURS and timing.right]
+        return min(peers, key=lambda label: self.timings[label].median, default=None)
 
-    def median(self, label: str) -> float:
-        """Return the median seconds of one call."""
-        return float(np.median(self.seconds[label]))
+    @property
+    def ratio(self) -> float | None:
+        """The best peer's median divided by ours; None where our output is wrong, or no peer's is right."""
+        if self.best_peer is None or not self.ours.right:
+            return None
+        return self.timings[self.best_peer].median / self.ours.median
 
-    def ratio(self, peer: str) -> float:
-        """Return a peer's median divided by ours."""
-        return self.median(peer) / self.median(OURS)
-
-    def ratio_interval(self, peer: str) -> tuple[float, float]:
-        """Return the 95 % interval of that ratio."""
-        theirs, ours = self.seconds[peer], self.seconds[OURS]
+    @property
+    def ratio_interval(self) -> tuple[float, float] | None:
+        """The 95 % interval of that ratio."""
+        if self.best_peer is None or not self.ours.right:
+            return None
+        theirs, ours = self.timings[self.best_peer].seconds, self.ours.seconds
         return interval(lambda picks: np.median(theirs[picks], axis=1) / np.median(ours[picks], axis=1), len(ours))
 
     @property
     def speed(self) -> float:
         """Our FLOP per second."""
-        return self.layer.flop / self.median(OURS)
+        return self.layer.flop / self.ours.median
 
-    def data(self, peak: float) -> dict[str, object]:
-        """Return the row for JSON, every round included."""
-        peer = self.best_peer
+    @property
+    def share_of_peak(self) -> float:
+        """Our speed as a share of the peak."""
+        return self.speed / self.peak
+
+    @property
+    def share_of_copy(self) -> float:
+        """The bytes that have to be moved at least, per second, as a share of what a copy as large reached."""
+        return self.layer.traffic(self.dtype) / self.ours.median / self.bandwidth
+
+    def data(self) -> dict[str, Any]:
+        """Return the row for JSON, every round included; `Row.of` reads it, and what follows from the rest for others."""
+        g = self.layer.geometry
         return {
             "layer": self.layer.name,
             "class": self.layer.kind,
-            "best_peer": peer,
-            "ratio": self.ratio(peer) if peer else None,
-            "ratio_interval": self.ratio_interval(peer) if peer else None,
+            "networks": self.names,
+            "batch": g.N,
+            "threads": self.threads,
+            "dtype": self.dtype,
+            "x_shape": g.x_shape,
+            "weight_shape": g.weight_shape,
+            **self.layer.options,
+            "products": self.layer.products,
+            "traffic_bytes": self.layer.traffic(self.dtype),
+            "void": not self.ours.right,
+            "best_peer": self.best_peer,
+            "ratio": self.ratio,
+            "ratio_interval": self.ratio_interval,
             "flops": self.speed,
-            "share_of_peak": self.speed / peak,
-            "void": not self.right(OURS),
+            "peak_flops": self.peak,
+            "share_of_peak": self.share_of_peak,
+            "copy_bytes_per_second": self.bandwidth,
+            "share_of_copy": self.share_of_copy,
+            "bits": self.bits,
             "engines": {
                 label: {
-                    "variant": self.variants[label],
-                    "median_microseconds": self.median(label) * 1e6,
-                    "error_in_bounds": self.errors[label],
-                    "microseconds": [round(seconds * 1e6, 2) for seconds in of.tolist()],
+                    "variant": timing.variant,
+                    "median_microseconds": timing.median * 1e6,
+                    # JSON has no NaN.
+                    "error_in_bounds": timing.error if math.isfinite(timing.error) else None,
+                    "interrupted": timing.interrupted,
+                    "microseconds": (timing.seconds * 1e6).round(3).tolist(),
                 }
-                for label, of in self.seconds.items()
+                for label, timing in self.timings.items()
             },
         }
 
-    def cells(self, peak: float) -> list[str]:
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> "Row":
+        """Return the row that was written as `data`."""
+        options = {name: data[name] for name in ("stride", "padding", "dilation", "groups")}
+        timings = {}
+        for label, of in data["engines"].items():
+            error = math.nan if of["error_in_bounds"] is None else of["error_in_bounds"]
+            timings[label] = Timing(of["variant"], np.array(of["microseconds"]) / 1e6, error, of["interrupted"])
+        return cls(
+            Layer(conv2d_geometry(data["x_shape"], data["weight_shape"], **options)),
+            tuple(data["networks"]),
+            data["dtype"],
+            data["threads"],
+            timings,
+            data["peak_flops"],
+            data["copy_bytes_per_second"],
+            data["bits"],
+        )
+
+    def cells(self, labels: list[str]) -> list[str]:
         """Return the row as text, under the columns of `rows_table`."""
-        times = [f"{self.median(label) * 1e6:.1f}" for label in self.seconds]
-        peer = self.best_peer
+        times = [f"{self.timings[label].median * 1e6:.1f}" if label in self.timings else "-" for label in labels]
         ratio = between = "-"
-        if not self.right(OURS):
+        if not self.ours.right:
             ratio = "void"
-        elif peer:
-            low, high = self.ratio_interval(peer)
-            ratio, between = f"{self.ratio(peer):.2f}", f"{low:.2f}..{high:.2f}"
-        shares = [f"{self.speed / 1e9:.1f}", f"{self.speed / peak:.0%}", f"{self.errors[OURS]:.2g}"]
-        return [self.layer.name, self.layer.kind, *times, ratio, between, *shares]
+        elif self.ratio and self.ratio_interval:
+            low, high = self.ratio_interval
+            ratio, between = f"{self.ratio:.2f}", f"{low:.2f}..{high:.2f}"
+        return [
+            self.layer.name,
+            self.layer.kind,
+            self.dtype,
+            ", ".join(self.names),
+            f"{self.layer.geometry.N}",
+            f"{self.threads}",
+            *times,
+            self.best_peer or "-",
+            ratio,
+            between,
+            f"{self.speed / 1e9:.1f}",
+            f"{self.share_of_peak:.0%}",
+            f"{self.share_of_copy:.0%}",
+            f"{self.ours.error:.2g}",
+        ]
 
 
-def rows_table(title: str, rows: Sequence[Row], labels: Sequence[str], peak: float) -> Table:
-    """Return the rows as a table: microseconds of each engine, best peer's divided by ours, our speed and our error."""
-    times = [f"{label} us" for label in labels]
-    columns = ["layer", "class", *times, "ratio", "95 %", "GF/s", "of peak", "error/bound"]
-    return Table(title, columns, [row.cells(peak) for row in rows], words=2)
+def rows_table(title: str, rows: list[Row]) -> Table:
+    """Return rows as a table: microseconds of each engine, best peer's divided by ours, our speed, shares and error.
 
-
-def bars(rows: Sequence[Row], labels: Sequence[str], dtype: str, *, quick: bool) -> list[Bar]:
-    """Return how the worst row of each class does; a quick run judges none."""
-    peers = [label for label in labels if label != OURS and (dtype == "float32" or label == PyTorch.label)]
-    found = []
-    for kind, bar in BARS[dtype].items():
-        of_kind = [row for row in rows if row.layer.kind == kind]
-        ratios = {row.layer.name: row.ratio(row.best_peer) for row in of_kind if row.right(OURS) and row.best_peer}
-        if not ratios:
-            found.append(Bar(f"{dtype} {kind}: every row at least {bar} of the best peer", "-", None))
-            continue
-        worst = min(ratios, key=lambda name: ratios[name])
-        reached = sum(ratio >= bar for ratio in ratios.values())
-        asked = f"{dtype} {kind}: every row at least {bar} of {' and '.join(peers)}"
-        measured = f"{reached} of {len(of_kind)} rows; the lowest {ratios[worst]:.2f}, {worst}"
-        found.append(Bar(asked, measured, None if quick else reached == len(of_kind)))
-    return found
+    A column in which nothing stands is left out.
+    """
+    labels = list(dict.fromkeys(label for row in rows for label in row.timings))
+    words = ["layer", "class", "dtype", "in"]
+    numbers = ["batch", "threads", *(f"{label} us" for label in labels), "best peer", "ratio", "95 %"]
+    columns = [*words, *numbers, "GF/s", "of peak", "of copy", "error/bound"]
+    cells = [row.cells(labels) for row in rows]
+    kept = [i for i in range(len(columns)) if any(line[i] for line in cells)]
+    return Table(
+        title,
+        [columns[i] for i in kept],
+        [[line[i] for i in kept] for line in cells],
+        words=sum(i < len(words) for i in kept),
+    )

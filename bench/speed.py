@@ -1,132 +1,159 @@
-"""The speed of the layers, beside other libraries: interleaved rounds, medians, every output judged."""
+"""The speed of layers, beside other libraries: interleaved rounds, medians, every output judged."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from bench.clock import INTERRUPTED
+from bench.calibrate import Roof
 from bench.engines import ENGINES
 from bench.layers import Layer
-from bench.report import Report, progress
-from bench.rows import OURS, Row, bars, rows_table
-from bench.worker import Worker, cores, working
+from bench.progress import progress
+from bench.records import Records
+from bench.report import Report
+from bench.rows import OURS, Row, Timing
+from bench.sets import Layers
+from bench.worker import Worker, working
 
-# Rounds, and seconds for each variant of an engine in a round.
-ROUNDS, QUICK_ROUNDS = 40, 3
-SLICE, QUICK_SLICE = 0.012, 0.004
 # Readers are told of an engine that is busier than this while it should sleep, and of a peak that moved by more.
 IDLE_LOAD = 0.02
 DRIFT = 0.03
 
 
-def measure(layers: Sequence[Layer], labels: Sequence[str], dtype: str, threads: int, *, quick: bool) -> Report:
-    """Time the layers in every engine that is named, installed and able to, and hold them to the bars."""
-    report = Report(f"layers {dtype}")
-    present = [label for label in labels if takes_part(label, dtype, report)]
-    rows: list[Row] = []
-    with contextlib.ExitStack() as stack:
-        calibration = stack.enter_context(working("bench.calibrate:Calibration", own_cache=True))
-        progress("calibrating")
-        copies, peaks = calibration.call("copies"), [calibration.call("peak", dtype)]
-        judge = stack.enter_context(working("bench.judge:Judge"))
-        workers = {
-            label: stack.enter_context(working(f"bench.engines:{ENGINES[label].__name__}", threads))
-            for label in present
-        }
-        for i, layer in enumerate(layers):
-            progress(f"layers {dtype} {i + 1}/{len(layers)}: {layer.name}")
-            rows.append(time_layer(layer, dtype, workers, judge, quick=quick))
-        interrupted = {label: worker.call("interrupted") for label, worker in workers.items()}
-        peaks.append(calibration.call("peak", dtype))
-    peak = threads * max(peaks)
-    title = f"{dtype}, {threads} thread(s), peak {peak / 1e9:.1f} GF/s; ratio = best peer / {OURS}"
-    report.tables.append(rows_table(title, rows, present, peak))
-    report.bars.extend(bars(rows, present, dtype, quick=quick))
-    idle_load = {label: worker.idle_load for label, worker in workers.items()}
-    report.notes.extend(notes(rows, peaks, copies, idle_load, interrupted))
-    report.faults.extend(
-        f"{row.layer.name} is off by {row.errors[OURS]:.3g} bounds" for row in rows if not row.right(OURS)
-    )
-    report.data.update(
-        dtype=dtype,
-        threads=threads,
-        cores=cores(threads),
-        versions={label: ENGINES[label].version() for label in present},
-        peak_flops=peaks,
-        copy_bytes_per_second=copies,
-        idle_load=idle_load,
-        interrupted=interrupted,
-        rows=[row.data(peak) for row in rows],
-    )
-    return report
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How many rounds a layer takes, seconds for each variant of an engine in a round, and for each loop of a calibration."""
+
+    rounds: int
+    seconds: float
+    calibration: float = 0.4
 
 
-def takes_part(label: str, dtype: str, report: Report) -> bool:
-    """Return whether an engine can take part; if not, the report says why."""
-    engine = ENGINES[label]
-    if missing := engine.missing():
-        report.notes.append(f"{label} is left out: {' and '.join(missing)} not installed.")
-    elif dtype not in engine.dtypes:
-        report.notes.append(f"{label} is left out: it does not convolve {dtype}.")
-    else:
-        return True
-    return False
+@dataclass(slots=True)
+class Crew:
+    """The workers of a run, by engine and threads, and those that judge and calibrate."""
+
+    engines: dict[tuple[str, int], Worker]
+    calibrations: dict[int, Worker]
+    judge: Worker
+    roofs: dict[int, Roof] = field(default_factory=dict)
+
+    @classmethod
+    @contextlib.contextmanager
+    def at_work(cls, labels: Sequence[str], threads: Sequence[int]) -> Iterator["Crew"]:
+        """Start all workers, and end them."""
+        with ExitStack() as stack:
+            yield cls(
+                {
+                    (label, n): stack.enter_context(working(f"bench.engines:{ENGINES[label].__name__}", n))
+                    for n in threads
+                    for label in labels
+                },
+                {n: stack.enter_context(working("bench.calibrate:Calibration", n, own_cache=True)) for n in threads},
+                stack.enter_context(working("bench.judge:Judge")),
+            )
 
 
-def time_layer(layer: Layer, dtype: str, workers: Mapping[str, Worker], judge: Worker, *, quick: bool) -> Row:
-    """Judge and time one layer in all engines; each round begins with the next of them."""
-    judge.call("prepare", layer, dtype)
-    errors: dict[str, dict[str, float]] = {}
-    for label, worker in workers.items():
-        outputs = worker.call("prepare", layer, dtype)
-        errors[label] = {variant: judge.call("worst", y) for variant, y in outputs.items()}
-    times: dict[str, dict[str, list[float]]] = {label: {variant: [] for variant in errors[label]} for label in workers}
-    labels = list(workers)
-    for i in range(QUICK_ROUNDS if quick else ROUNDS):
-        first = i % len(labels)
-        for label in labels[first:] + labels[:first]:
-            for variant, seconds in workers[label].call("time", QUICK_SLICE if quick else SLICE).items():
-                times[label][variant].append(seconds)
-    best = {}
+def present(labels: Sequence[str], report: Report) -> list[str]:
+    """Return the engines that are installed; the report names the others."""
+    found = []
     for label in labels:
-        right = [variant for variant, error in errors[label].items() if error <= 1]
-        best[label] = min(right or times[label], key=lambda variant, of=times[label]: float(np.median(of[variant])))
-    return Row(
-        layer,
-        best,
-        {label: np.array(times[label][variant]) for label, variant in best.items()},
-        {label: errors[label][variant] for label, variant in best.items()},
-    )
-
-
-def notes(
-    rows: Sequence[Row],
-    peaks: Sequence[float],
-    copies: Mapping[str, float],
-    idle_load: Mapping[str, float],
-    interrupted: Mapping[str, float],
-) -> list[str]:
-    """Return what a reader has to know about a run."""
-    speeds = ", ".join(f"{speed / 1e9:.1f} GB/s {place}" for place, speed in copies.items())
-    found = [f"One core: {max(peaks) / 1e9:.1f} GF/s among registers; copies, read and written, {speeds}."]
-    drift = abs(peaks[1] / peaks[0] - 1)
-    if drift > DRIFT:
-        found.append(f"The peak moved by {drift:.0%} during the run: the core was not ours alone.")
-    busiest = max(interrupted, key=lambda label: interrupted[label])
-    if interrupted[busiest] > INTERRUPTED:
-        found.append(
-            f"The machine was busy: {interrupted[busiest]:.0%} of {busiest}'s calls were interrupted and not used."
-        )
-    found.extend(
-        f"{label} used {load:.0%} of a core while it should have slept: the other times suffer."
-        for label, load in idle_load.items()
-        if load > IDLE_LOAD
-    )
-    found.extend(
-        f"{label} is off by {row.errors[label]:.3g} bounds in {row.layer.name}, and no peer there."
-        for row in rows
-        for label in row.errors
-        if label != OURS and not row.right(label)
-    )
+        if missing := ENGINES[label].missing():
+            report.notes.append(f"{label} is left out: {' and '.join(missing)} not installed.")
+        else:
+            found.append(label)
     return found
+
+
+def measure(
+    layers: Layers,
+    labels: Sequence[str],
+    dtypes: Sequence[str],
+    threads: Sequence[int],
+    records: Records,
+    pace: Pace,
+    report: Report,
+) -> list[Row]:
+    """Return a row for each layer, type and number of threads: those that are on record, and those that this call measures."""
+    wanted = [(layer, dtype, n) for dtype in dtypes for layer in layers for n in threads]
+    missing: dict[tuple[Layer, str], list[int]] = {}
+    for layer, dtype, n in wanted:
+        if (layer, dtype, n) not in records.rows:
+            missing.setdefault((layer, dtype), []).append(n)
+    if missing:
+        able = [label for label in labels if any(dtype in ENGINES[label].dtypes for _, dtype in missing)]
+        with Crew.at_work(able, threads) as crew, progress(len(missing)) as step:
+            for n, worker in crew.calibrations.items():
+                crew.roofs[n] = worker.call("roof", dtypes, pace.calibration)
+            for (layer, dtype), counts in missing.items():
+                step(f"{dtype}, {layer.geometry.N} x {layer.name}")
+                records.add(time_layer(layer, layers[layer], dtype, counts, crew, pace))
+            report.notes.extend(notes(crew, dtypes, pace))
+    return [records.rows[key] for key in wanted]
+
+
+def time_layer(
+    layer: Layer, names: tuple[str, ...], dtype: str, threads: Sequence[int], crew: Crew, pace: Pace
+) -> list[Row]:
+    """Judge and time one layer in all engines and on all threads; each round begins with the next of them."""
+    workers = {
+        (label, n): worker
+        for (label, n), worker in crew.engines.items()
+        if n in threads and dtype in ENGINES[label].dtypes
+    }
+    crew.judge.call("prepare", layer, dtype)
+    errors: dict[tuple[str, int], dict[str, float]] = {}
+    bits: dict[int, str] = {}
+    for (label, n), worker in workers.items():
+        outputs = worker.call("prepare", layer, dtype)
+        errors[label, n] = {variant: crew.judge.call("worst", y) for variant, y in outputs.items()}
+        if label == OURS:
+            (y,) = outputs.values()
+            bits[n] = hashlib.sha256(y.tobytes()).hexdigest()[:16]
+    times: dict[tuple[str, int], list[Mapping[str, float]]] = {who: [] for who in workers}
+    order = list(workers)
+    for i in range(pace.rounds):
+        first = i % len(order)
+        for who in order[first:] + order[:first]:
+            times[who].append(workers[who].call("time", pace.seconds))
+    interrupted = {who: worker.call("interrupted") for who, worker in workers.items()}
+    return [
+        Row(
+            layer,
+            names,
+            dtype,
+            n,
+            {label: best(times[label, n], errors[label, n], interrupted[label, n]) for label, of in workers if of == n},
+            crew.roofs[n].peaks[dtype],
+            crew.roofs[n].copy(layer.traffic(dtype)),
+            bits[n],
+        )
+        for n in threads
+    ]
+
+
+def best(rounds: Sequence[Mapping[str, float]], errors: Mapping[str, float], interrupted: float = 0.0) -> Timing:
+    """Return the fastest variant of an engine, of those that are right if any is."""
+    timings = [
+        Timing(variant, np.array([times[variant] for times in rounds]), error, interrupted)
+        for variant, error in errors.items()
+    ]
+    return min([timing for timing in timings if timing.right] or timings, key=lambda timing: timing.median)
+
+
+def notes(crew: Crew, dtypes: Sequence[str], pace: Pace) -> Iterator[str]:
+    """Yield what a reader has to know about the machine, when all is measured."""
+    for n, roof in crew.roofs.items():
+        peaks = ", ".join(f"{peak / 1e9:.1f} GF/s of {dtype}" for dtype, peak in roof.peaks.items())
+        copies = ", ".join(f"{speed / 1e9:.1f} GB/s of {size // 1024} KiB" for size, speed in roof.copies.items())
+        yield f"On {n} core{'s' if n > 1 else ''}: {peaks} among registers; copies, read and written, {copies}."
+        again = {dtype: crew.calibrations[n].call("peak", dtype, pace.calibration) for dtype in dtypes}
+        drift = max(abs(again[dtype] / peak - 1) for dtype, peak in roof.peaks.items())
+        if drift > DRIFT:
+            yield f"The peak of {n} moved by {drift:.0%} during the run: the machine was not ours alone."
+    for (label, n), worker in crew.engines.items():
+        if worker.idle_load > IDLE_LOAD:
+            yield f"{label} on {n} used {worker.idle_load:.0%} of a core while it should have slept: others suffer."

@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from bench.intervals import interval
-from bench.report import Bar, Report, Table, progress
+from bench.progress import progress
+from bench.report import Bar, Report, Table
 
 REPETITIONS, QUICK_REPETITIONS = 25, 2
 COLD_REPETITIONS, QUICK_COLD_REPETITIONS = 3, 1
@@ -59,16 +60,17 @@ def measure(*, quick: bool) -> Report:
     report = Report("startup")
     programs = {**{name: [line] for name, line in IMPORTS.items()}, **first_calls()}
     runs: dict[str, list[Run]] = {name: [] for name in programs}
-    with tempfile.TemporaryDirectory() as folder:
+    cold = QUICK_COLD_REPETITIONS if quick else COLD_REPETITIONS
+    warm = QUICK_REPETITIONS if quick else REPETITIONS
+    with tempfile.TemporaryDirectory() as folder, progress(cold + warm) as step:
         # Python's own bytecode is there before anything is timed.
         fresh(["import npconv.functional"], folder)
-        for r in range(QUICK_COLD_REPETITIONS if quick else COLD_REPETITIONS):
+        for r in range(cold):
+            step("startup: empty caches")
             for name, program in first_calls().items():
-                progress(f"startup: {name}, empty cache, {r + 1}")
                 runs.setdefault(f"{name}, empty cache", []).append(fresh(program, f"{folder}/{name} {r}"))
-        repetitions = QUICK_REPETITIONS if quick else REPETITIONS
-        for r in range(repetitions):
-            progress(f"startup: {r + 1}/{repetitions}")
+        for _ in range(warm):
+            step("startup: warm caches")
             for name, program in programs.items():
                 # What the first of the runs above has compiled.
                 runs[name].append(fresh(program, f"{folder}/{name} 0"))

@@ -5,6 +5,7 @@ import gc
 import importlib
 import multiprocessing
 import os
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -86,6 +87,8 @@ def serve(connection: Connection, home: str, threads: int, own_cache: bool) -> N
     """Answer requests until the other end closes; with each answer goes the load of this process while it waited."""
     if pinned := cores(threads):
         os.sched_setaffinity(0, pinned)
+    # Whoever interrupts the run interrupts its main process; that ends this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     with contextlib.ExitStack() as stack:
         if own_cache:
@@ -102,4 +105,7 @@ def serve(connection: Connection, home: str, threads: int, own_cache: bool) -> N
                 return
             waited = time.perf_counter() - slept
             load = (time.process_time() - worked) / waited if waited > SHORTEST_WAIT else 0.0
-            connection.send((getattr(worker, method)(*arguments), load))
+            answer = getattr(worker, method)(*arguments)
+            # Whoever asked may have been interrupted meanwhile.
+            with contextlib.suppress(BrokenPipeError):
+                connection.send((answer, load))

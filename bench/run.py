@@ -1,0 +1,104 @@
+"""Runs the benchmarks that were asked for: measures, shows, writes."""
+
+import argparse
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from bench import counting, speed, startup
+from bench.engines import ENGINES
+from bench.records import Records, circumstances
+from bench.report import Report, show, write_markdown
+from bench.rows import OURS
+from bench.sets import SETS, containing, of_batches, spread
+from bench.speed import Pace
+from bench.summary import summarise
+from bench.worker import cores
+
+DTYPES = ("float32", "float64")
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """How a set is measured when nothing else is said.
+
+    Attributes
+    ----------
+    batches : tuple of int
+        Images at once; if there are none, as many as the set says.
+    threads : int
+        Threads, from one to so many.
+    pace : Pace
+        How long.
+    """
+
+    batches: tuple[int, ...]
+    threads: int
+    pace: Pace
+
+
+# Of many rows 15 rounds let chance make hardly one slower than another in every round.
+HABITS = {
+    "twelve": Habits((), 1, Pace(40, 0.012)),
+    "networks": Habits((1, 8), 2, Pace(15, 0.008)),
+    "sweeps": Habits((), 2, Pace(15, 0.008)),
+}
+QUICK = Pace(3, 0.004, 0.05)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Run the benchmarks and return the exit status."""
+    labels = engines(chosen.peers)
+    named = chosen.set or ("networks" if chosen.command == "networks" else "twelve")
+    if named not in SETS:
+        raise SystemExit(f"bench: no set is called {named}; there are {', '.join(SETS)}")
+    pace = QUICK if chosen.quick else HABITS[named].pace
+    versions = {label: ENGINES[label].version() for label in labels if not ENGINES[label].missing()}
+    records = Records(chosen.json, circumstances(versions, dataclasses.asdict(pace)))
+    done = []
+    for report in reports(chosen, named, labels, pace, records):
+        show(report)
+        records.end(report)
+        done.append(report)
+    if chosen.markdown is not None:
+        write_markdown(chosen.markdown, done)
+    good = all(not report.faults and all(bar.met is not False for bar in report.bars) for report in done)
+    return 0 if good else 1
+
+
+def engines(peers: str | None) -> list[str]:
+    """Return the names of the engines that take part: ours and the peers that were named, or all."""
+    labels = {label.lower().replace(" ", ""): label for label in ENGINES if label != OURS}
+    named = list(labels) if peers is None else [name for name in peers.lower().split(",") if name != "none"]
+    if unknown := set(named) - set(labels):
+        raise SystemExit(f"bench: no peer is called {', '.join(sorted(unknown))}; there are {', '.join(labels)}")
+    return [OURS, *(labels[name] for name in named)]
+
+
+def reports(
+    chosen: argparse.Namespace, named: str, labels: Sequence[str], pace: Pace, records: Records
+) -> Iterator[Report]:
+    """Yield the reports that were asked for, one by one."""
+    command, quick, habits = chosen.command, chosen.quick, HABITS[named]
+    layers = containing(SETS[named](), chosen.only)
+    if not layers:
+        raise SystemExit(f"bench: no layer of the {named} contains {chosen.only!r}")
+    if command in (None, "layers", "networks"):
+        dtypes = chosen.dtype or (DTYPES[:1] if quick and named == "twelve" else DTYPES)
+        threads = chosen.threads or range(1, len(cores(habits.threads)) + 1)
+        measured = spread(layers) if quick and named == "networks" else layers
+        if batches := chosen.batch or habits.batches:
+            measured = of_batches(measured, batches)
+        report = Report(named)
+        rows = speed.measure(measured, speed.present(labels, report), dtypes, threads, records, pace, report)
+        summarise(report, rows, named, judged=not quick and not chosen.only)
+        if chosen.pictures is not None:
+            from bench.pictures import draw
+
+            report.notes.extend(f"Picture: {file}" for file in draw(rows, chosen.pictures))
+        yield report
+    if command in (None, "counting"):
+        for dtype in chosen.dtype or DTYPES[:1]:
+            yield counting.measure(list(spread(layers, 1) if quick else layers), dtype, quick=quick)
+    if command in (None, "startup"):
+        yield startup.measure(quick=quick)

@@ -6,9 +6,10 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import npconv
 from npconv import explain
@@ -64,12 +65,18 @@ def command_line() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    def command(name: str, about: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+    def command(
+        name: str, about: str, run: Callable[[argparse.Namespace], int], **options: Any
+    ) -> argparse.ArgumentParser:
         description = f"{about[0].upper()}{about[1:]}."
-        parser = commands.add_parser(name, help=about, description=description, allow_abbrev=False)
+        parser = commands.add_parser(name, help=about, description=description, allow_abbrev=False, **options)
         parser.set_defaults(run=run)
         return parser
 
+    about = "measure this library beside others; what follows goes to python -m bench of a clone of the repository"
+    # No argument begins with such a prefix: all of them, --help too, are left to the program that runs.
+    bench = command("bench", about, run_bench, prefix_chars="\0", add_help=False)
+    bench.add_argument("arguments", nargs="*", help="such as networks --quick; see npconv bench --help")
     about = "take a photograph through five layers, count what each executes, draw what each does"
     add_demo_options(command("demo", about, run_demo))
     about = "compare one layer as standard, grouped and separable: parameters, products, additions, with the formulas"
@@ -173,6 +180,22 @@ def run_versions(arguments: argparse.Namespace) -> int:
     """Print versions."""
     npconv.show_versions()
     return 0
+
+
+def run_bench(arguments: argparse.Namespace) -> int:
+    """Run the benchmarks, which stand beside this package in the repository and are not installed."""
+    folders = [Path.cwd(), Path(npconv.__file__).parents[1]]
+    root = next((folder for folder in folders if (folder / "bench" / "__main__.py").is_file()), None)
+    if root is None:
+        raise ModuleNotFoundError(
+            "the benchmarks are no part of the installed package. Clone the repository of npconv, run\n"
+            '  python -m pip install --editable ".[bench]"\n'
+            "in its folder, and call npconv bench again from there"
+        )
+    # Behind what is installed: the package that is measured is this one.
+    sys.path.append(str(root))
+    run: Callable[..., int] = import_module("bench.__main__").main
+    return run(arguments.arguments, "npconv bench")
 
 
 def run_demo(arguments: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -266,7 +267,21 @@ def test_versions(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith(f"npconv       {nc.__version__}\nPython       ")
 
 
-@pytest.mark.parametrize("command", [[], ["demo"], ["explain"], ["versions"]])
+def test_bench_leaves_its_arguments_to_the_benchmarks(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "npconv bench: error: unrecognized arguments: --rounds" in refused(
+        capsys, "bench", "layers", "--rounds", "2"
+    )
+
+
+def test_bench_says_where_the_benchmarks_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(nc, "__file__", str(tmp_path / "npconv" / "__init__.py"))
+    assert "npconv: the benchmarks are no part of the installed package. Clone" in refused(capsys, "bench", "--quick")
+
+
+@pytest.mark.parametrize("command", [[], ["bench"], ["demo"], ["explain"], ["versions"]])
 def test_every_option_has_help(capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
     with pytest.raises(SystemExit) as end:
         cli.main([*command, "--help"])

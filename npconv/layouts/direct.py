@@ -26,6 +26,8 @@ PLANE_BYTES = 512 * 1024
 X_BYTES = 1024 * 1024
 # Beyond this a method that copies has no business copying.
 SCRATCH_BYTES = 64 * 1024 * 1024
+# Sets of lanes that a plan writes down at most: 2 MiB of them, an image of 680 x 680 pixels for a 3x3 kernel.
+MOST_SETS = 2**18
 # Cycles to begin copying a run of neighbours, and to put a run of a tile in its place.
 CYCLES_OF_A_RUN = 12
 # Cycles to read a vector through a set of lanes, beyond those of reading it whole.
@@ -192,7 +194,7 @@ def direct_layout(
     ways = [
         Bands.of(g, planes, tile_of, lanes, dtype.itemsize, bands)
         for tile_of in tiles
-        for planes in planes_for(g, tile_of[1] * lanes)
+        for planes in planes_for(g, tile_of[1] * lanes, lanes)
     ]
     best = min(ways, key=Bands.cycles)
     planes, tiling = best.planes, best.tiling
@@ -231,30 +233,33 @@ def direct_layout(
     )  # fmt: skip
 
 
-def planes_for(g: Geometry, width: int) -> list[Planes]:
+def planes_for(g: Geometry, width: int, lanes: int) -> list[Planes]:
     """Return the ways to see the image for a tile of this width."""
     if g.stride == (1, 1):
         of_x = Planes.of_x(g)
         if not of_x.masked and width <= (g.OH - 1) * g.W + g.OW:
             # No zeros to put around x, and no tile wider than all there is to read.
             return [of_x]
-        if of_x.masked and g.OW <= g.W and target().vector_bytes == 64:
+        sets = g.KH * g.KW * -(-g.OH * g.W // lanes)
+        if of_x.masked and g.OW <= g.W and target().vector_bytes == 64 and sets <= MOST_SETS:
             # The CPU has registers for sets of lanes.
             return [of_x, Planes.padded(g), Planes.shifted(g)]
     return [Planes.padded(g), Planes.shifted(g)]
 
 
 def real_lanes(g: Geometry, vectors: int, lanes: int) -> Array:
-    """Return for each tap and vector of flat columns of x the lanes that are inside the image, as bits."""
-    q = np.arange(vectors * lanes)
+    """Return for each tap and vector of flat columns of x the lanes that are inside the image, as bits; lanes are a multiple of 8."""
     (top, _), (left, _) = g.padding
-    sets = []
+    rows, columns = np.arange(g.OH), np.arange(g.W)
+    real = np.zeros((g.KH * g.KW, vectors * lanes), bool)
     for kh in range(g.KH):
+        h = rows + kh * g.dilation[0] - top
         for kw in range(g.KW):
-            row, column = q // g.W + kh * g.dilation[0] - top, q % g.W + kw * g.dilation[1] - left
-            real = (row >= 0) & (row < g.H) & (column >= 0) & (column < g.W)
-            sets.append(real.reshape(-1, lanes) @ (1 << np.arange(lanes)))
-    return np.concatenate(sets)
+            w = columns + kw * g.dilation[1] - left
+            inside = ((h >= 0) & (h < g.H))[:, None] & (w >= 0) & (w < g.W)
+            real[kh * g.KW + kw, : inside.size] = inside.reshape(-1)
+    octets = np.packbits(real.reshape(-1, lanes // 8, 8), axis=-1, bitorder="little")[..., 0]
+    return octets @ (1 << 8 * np.arange(lanes // 8))
 
 
 def copied_cells(way: Bands, plane_rows: int) -> int:

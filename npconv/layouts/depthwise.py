@@ -14,8 +14,6 @@ from npconv.layouts.layout import Array, Layout, NotServedError, as_given, axis_
 # Sums in flight that hide the latency of a multiply-add (4 cycles, 2 a cycle), with something to spare. With a stride,
 # what is read takes registers of its own, and half of them have to do; so do planes of several vectors.
 ENOUGH_SUMS = 24
-# Vectors that are read for one tap, each with its place in memory and its set of lanes.
-MOST_READ = 8
 # Cycles from one row of a window to the next besides its taps.
 CYCLES_OF_A_STEP = 10
 
@@ -76,8 +74,7 @@ def planes_and_vectors(g: Geometry, rows: int, lanes: int, *, integer: bool) -> 
     """Return how many planes share a tile and how many vectors of a row it holds, as many as registers allow."""
     stride = g.stride[1]
     # Integers are slow with or without registers to spare, so they are never refused.
-    reads = range(1, (MOST_READ if stride == 1 else MOST_READ - 2) + 1)
-    most = max((v for v in reads if fits(rows, v, 1, stride, integer=integer)), default=int(integer))
+    most = max((v for v in range(1, 9) if fits(rows, v, 1, stride, integer=integer)), default=int(integer))
     if most == 0:
         raise NotServedError(
             f"method 'depthwise' keeps {rows} rows of accumulators for a kernel of {g.KH} rows, more than this CPU has "
@@ -90,25 +87,24 @@ def planes_and_vectors(g: Geometry, rows: int, lanes: int, *, integer: bool) -> 
     shared = [
         p
         for p in (2, 4, 8)
-        if g.C % p == 0
-        and rows * p * vectors <= enough
-        and p * vectors in reads
-        and fits(rows, vectors, p, stride, integer=integer)
+        if g.C % p == 0 and rows * p * vectors <= enough and fits(rows, vectors, p, stride, integer=integer)
     ]
     return max(shared, default=1) if g.group_filters == 1 else 1, vectors
 
 
 def fits(rows: int, vectors: int, planes: int, stride: int, *, integer: bool) -> bool:
-    """Return whether a window stays in registers, with pixels, the next ones, a bias, and weights.
+    """Return whether a window stays in registers, with pixels, the next ones, a bias, and weights; `test_targets` reads the machine code.
 
     Weights that only one vector meets are read when they are needed; otherwise a register holds each. Pixels two apart are read two
     vectors at a time; the addresses and masks of a gather take more. Where masks are no registers of their own, a set of lanes is a vector.
     """
-    weights = rows if planes * vectors > 1 else 1
-    reading = 2 + (8 if stride == 2 else 12 if stride > 2 else 0)
-    if target().vector_bytes < 64:
-        reading = 4 if stride == 1 else 8
-    return target().fits(rows, planes * vectors, integer=integer, inputs=0, others=reading + weights)
+    cpu, reads = target(), planes * vectors
+    if cpu.vector_bytes == 64:
+        most, reading = (8, 2) if stride == 1 else (6, 10 if stride == 2 else 14)
+    else:
+        most, reading = 3, 4 if stride == 1 else 8
+    weights = rows if reads > 1 else 1 if cpu.fma else 3
+    return reads <= most and cpu.fits(rows, reads, integer=integer, inputs=0, others=reading + weights)
 
 
 def lane_sets(

@@ -24,6 +24,9 @@ UNITS_PER_THREAD = 4
 # Beyond this many filters for each input channel, a tile of filters reuses the image better than streaming its rows.
 LARGEST_MULTIPLIER = 4
 LARGEST_EXTENT = 2**62
+LARGEST_COUNT_IN_FLOAT32 = 2**24
+# Cycles to put an element of the result in its place afterwards, where a shuffle is not done on the way to memory.
+CYCLES_OF_A_MOVE = 0.5
 
 
 @functools.lru_cache(maxsize=512)
@@ -32,35 +35,29 @@ def choose(
 ) -> tuple[Layout, str, int, int]:
     """Return the layout of a geometry, why it was chosen, the threads it is worth, and groups to shuffle in afterwards, 1 if none."""
     bands = -(-UNITS_PER_THREAD * num_threads // max(1, geometry.N * geometry.groups)) if num_threads > 1 else 1
-    after = 1
-    try:
-        layouts, remarks = served(geometry, dtype, method, bands, shuffle)
-    except NotServedError:
-        if shuffle == 1:
-            raise
-        after = shuffle
-        layouts, remarks = served(geometry, dtype, method, bands, 1)
-    best = min(layouts, key=lambda layout: layout.cycles)
+    ways: list[tuple[float, Layout, int]] = []
+    remarks, refusals = [], []
+    for in_store in dict.fromkeys((shuffle, 1)):
+        after = shuffle // in_store
+        for name in ["im2col", "direct", "depthwise"] if method == "auto" else [method]:
+            label = f"{name} and a shuffle" if after > 1 else name
+            try:
+                layout = lay_out(geometry, dtype, name, bands, shuffle=in_store)
+            except NotServedError as refusal:
+                refusals.append(refusal)
+                remarks.append(f"{label}: no ({str(refusal).split(',')[0].split('.')[0]})")
+            else:
+                cycles = layout.cycles + (geometry.P * CYCLES_OF_A_MOVE if after > 1 else 0)
+                ways.append((cycles, layout, after))
+                remarks.append(f"{label} {cycles / 1e6:.3g}")
+    if not ways and method == "auto":
+        return choose(geometry, dtype, "naive", num_threads, shuffle)
+    if not ways:
+        raise refusals[-1]
+    _, best, after = min(ways, key=lambda way: way[0])
     why = f"of the estimates in million cycles the least: {', '.join(remarks)}" if method == "auto" else "as asked for"
     threads = num_threads if best.cycles > CYCLES_WORTH_A_THREAD else 1
     return best, why, min(threads, best.units or 1), after
-
-
-def served(
-    geometry: Geometry, dtype: np.dtype[Any], method: str, bands: int, shuffle: int
-) -> tuple[list[Layout], list[str]]:
-    """Return the layouts that can serve, and a remark on each method; refuse if there is none."""
-    layouts, remarks, refusals = [], [], []
-    for name in ["im2col", "direct", "depthwise"] if method == "auto" else [method]:
-        try:
-            layouts.append(lay_out(geometry, dtype, name, bands, shuffle=shuffle))
-            remarks.append(f"{name} {layouts[-1].cycles / 1e6:.3g}")
-        except NotServedError as refusal:
-            remarks.append(f"{name}: no ({str(refusal).split(',')[0].split('.')[0]})")
-            refusals.append(refusal)
-    if not layouts:
-        raise refusals[0]
-    return layouts, remarks
 
 
 class Conv2dPlan:
@@ -174,7 +171,7 @@ class Conv2dPlan:
         try:
             workspace = self._workspaces.pop()
         except IndexError:
-            workspace = Workspace.of(self.layout, self._accumulator, self.num_threads)
+            workspace = Workspace.of(self.layout, self.num_threads)
         workspace.clear()
         arguments = (*self.layout.head, inputs, self._weight, self._terms, sums)
         kernel = self.layout.entry
@@ -214,10 +211,12 @@ class Conv2dPlan:
         An image of ones with padding zeros, met by a kernel of ones, gives at each output the number of its real taps.
         """
         planes, dtype = self.layout.tile.planes, self._accumulator
+        if self.geometry.KH * self.geometry.KW > LARGEST_COUNT_IN_FLOAT32:
+            dtype = np.result_type(dtype, np.float64)
         one = replace(self.geometry, N=1, C=planes, O=planes, groups=planes)
         layout = lay_out(one, dtype, self.method, 1, self.layout.choice)
         image, weight = flat(np.ones(one.x_shape, dtype), dtype), layout.pack(np.ones(one.weight_shape, dtype))
-        taps, workspace = np.empty(one.P, dtype), Workspace.of(layout, dtype, 1)
+        taps, workspace = np.empty(one.P, dtype), Workspace.of(layout, 1)
         workspace.clear()
         layout.entry(*layout.head, image, flat(weight, dtype), flat(np.empty(0, dtype), dtype), taps, *workspace.own[0])
         plane = taps[: one.OH * one.OW]

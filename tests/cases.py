@@ -143,6 +143,8 @@ CASES = {
     "deep": Case((1, 67, 4, 5), (3, 67, 3, 3), padding=1),
     "deep, 1x1": Case((1, 521, 3, 5), (5, 521, 1, 1)),
     # have failed before
+    "an inner vector ends with the image": Case((1, 2, 5, 65), (2, 1, 5, 5), groups=2, stride=2, padding=2),
+    "few outputs in a wide image": Case((1, 2, 58, 249), (2, 2, 3, 2), padding=((8, 0), (0, 0)), dilation=(20, 124)),
 }
 
 

@@ -50,6 +50,19 @@ def test_pointwise_weights_are_1x1() -> None:
         nc.separable_conv2d(ones(1, 2, 5, 5), ones(2, 1, 3, 3), ones(3, 2, 1, 2))
 
 
+def test_a_filter_of_millions_of_taps_has_no_table_and_exact_counts() -> None:
+    K = 2**24 + 2
+    x, weight = ones(1, 1, 1, K + 1), ones(1, 1, 1, K)
+    for method in ("im2col", "direct", "depthwise"):
+        with pytest.raises(ValueError, match=r"writes down .* allows itself .* Use method='naive'"):
+            nc.plan_conv2d(x.shape, weight, method=method)
+    y, counts = nc.conv2d(x, weight, return_counts=True)
+    assert y.shape == (1, 1, 1, 2)
+    # Beyond 2**24 float32 no longer counts by ones.
+    assert counts == nc.count_conv2d(x.shape, weight.shape)
+    assert counts.mul == 2 * K
+
+
 def test_depthwise_refuses_windows_that_no_register_file_holds() -> None:
     x, weight = ones(1, 1, 70, 1), ones(1, 1, 64, 1)
     with pytest.raises(ValueError, match=r"keeps 64 rows of accumulators .* Use method='direct'"):

@@ -24,10 +24,7 @@ from npconv.kernels.registers import (
     weight_registers,
     zero,
 )
-from npconv.kernels.tile import ADD, IDLE_ADD, IDLE_MUL, MUL, is_inner
-
-# The set of all lanes.
-EVERY = -1
+from npconv.kernels.tile import ADD, EVERY, EVERY_SECOND, IDLE_ADD, IDLE_MUL, MUL, is_inner
 
 
 @driver
@@ -63,14 +60,14 @@ def stream_rows(tile, sizes, x, x0, w, channel, bias, lanes, stripe, y, y0, row_
 
     At step t, row m of the tile sums output step t - (rows - 1 - m); phase b of the step is its tap kh = b + phases*(rows - 1 - m).
     """
-    (classes, H, W, OH, OW, KW, KH, sh, sw, dh, dw, top, left, number) = sizes[5:19]
+    (classes, H, W, OH, OW, KW, KH, sh, sw, dh, dw, top, left) = sizes[5:18]
     acc = accumulators(tile, x)
     weights = weight_registers(tile, x)
     width = tile.vectors * tile.lanes
     each = tile.planes * tile.vectors
-    # What the compiler knows, where the tile says it.
-    step = tile.step if tile.step > 0 else sw
-    phases = tile.phases if tile.phases > 0 else number
+    # Numbers that the compiler knows, where the tile carries them.
+    stride = tile.step if tile.step > 0 else sw
+    phases = tile.phases if tile.phases > 0 else sizes[18]
     taps = phases * KW * tile.rows
     newest = tile.rows - 1
     whole = KH - phases * newest
@@ -90,8 +87,8 @@ def stream_rows(tile, sizes, x, x0, w, channel, bias, lanes, stripe, y, y0, row_
                 put(weights, m, splat(tile, w, (channel + p) * taps + m))
             for v in range(tile.vectors):
                 j = p * tile.vectors + v
-                i = x0 + (p * H + h) * W + (ow + v * tile.lanes) * step - left
-                pixels = read(tile, x, i, step, lanes, real_lanes + v, inside, v)
+                i = x0 + (p * H + h) * W + (ow + v * tile.lanes) * stride - left
+                pixels = read(tile, x, i, stride, lanes, real_lanes + v, inside, v)
                 for m in range(newest):
                     put(acc, m * each + j, fma(get(weights, m), pixels, get(acc, m * each + j)))
                     fused += tile.lanes
@@ -105,13 +102,13 @@ def stream_rows(tile, sizes, x, x0, w, channel, bias, lanes, stripe, y, y0, row_
             h = (row_class + classes * t) * sh + b * dh - top
             inside = EVERY if 0 <= h < H else 0
             for kw in range(0 if b > 0 else 1, KW):
-                i = x0 + h * W + ow * step + kw * dw - left
+                i = x0 + h * W + ow * stride + kw * dw - left
                 tap = channel * taps + (b * KW + kw) * tile.rows
                 of = real_lanes + kw * tile.vectors
                 if tile.phases == 1 or b < whole:
-                    fused += add_tap(tile, acc, weights, 0, w, tap, taps, x, i, H * W, step, lanes, of, inside)
+                    fused += add_tap(tile, acc, weights, 0, w, tap, taps, x, i, H * W, stride, lanes, of, inside)
                 else:
-                    fused += add_tap(tile, acc, weights, 1, w, tap, taps, x, i, H * W, step, lanes, of, inside)
+                    fused += add_tap(tile, acc, weights, 1, w, tap, taps, x, i, H * W, stride, lanes, of, inside)
         if t - newest >= first:
             target = y0 + (row_class + classes * (t - newest)) * OW + ow
             store_row(tile, acc, y, target, OH * OW, lanes, kept_lanes)
@@ -144,10 +141,16 @@ def add_tap(tile, acc, weights, oldest, w, tap, taps, x, i, plane, stride, lanes
 @inlined
 def read(tile, x, i, stride, lanes, of, inside, v):
     """Return vector v of a row of pixels, from x[i] on, `stride` apart, zeros in the lanes that are outside the image."""
-    real = inside if is_inner(tile, v) else element(lanes, of) & inside
+    real = (every_lane(tile) if is_inner(tile, v) else element(lanes, of)) & inside
     if tile.step > 0:
         return load_lanes(tile, x, i, real)
     return gather_lanes(tile, x, i, stride, real)
+
+
+@inlined
+def every_lane(tile):
+    """Return the set of all lanes, as `load_lanes` takes it."""
+    return EVERY_SECOND if tile.step == 2 else EVERY
 
 
 @inlined

@@ -17,12 +17,12 @@ def direct(tile, tail, sizes, offsets, views, real, x, w, bias, y, counter, tall
 
     x (N, groups, C, H, W); w [group][block][k][row of the tile]; y (N, groups, F, OH, OW). Flat column q is the output
     (q // pitch, q % pitch), and none where q % pitch >= OW. A band is cut into tiles, the last of them a `tail` if that is enough.
-    The planes of y are shuffled in `spread` groups, one if they are not. One block of filters passes over the whole band before the
+    The planes of y are shuffled in `shuffle` groups, one if they are not. One block of filters passes over the whole band before the
     next: so y is written row by row, as the CPU expects it.
     Where x itself is read and has padding, real [tap][vector of flat columns] holds the sets of lanes that are inside the image.
     """
     (units, groups, bands, band_columns, C, H, W, F, blocks, K, OH, OW, copies, pitch, plane) = sizes[:15]
-    spread = sizes[20]
+    shuffle = sizes[20]
     lanes = line(x).lanes
     rows = tile[0]
     widest = tile[1] * lanes
@@ -35,7 +35,7 @@ def direct(tile, tail, sizes, offsets, views, real, x, w, bias, y, counter, tall
         n = unit // bands // groups
         columns = min(first + band_columns - (pitch - OW), (OH - 1) * pitch + OW) - first
         x0 = (n * groups + g) * C * H * W
-        plane_of_group = first_plane(g, groups, F, spread)
+        plane_of_group = first_plane(g, groups, F, shuffle)
         if copies:
             tally[MOVED] += copy_planes(sizes, views, x, x0, first // pitch, scratch, widest)
             x0 = 0
@@ -45,7 +45,7 @@ def direct(tile, tail, sizes, offsets, views, real, x, w, bias, y, counter, tall
         for b in range(blocks):
             block = (g * blocks + b) * rows
             filters = min(rows, F - b * rows)
-            y0 = (n * groups * F + plane_of_group + b * rows * spread) * OH * OW + first // pitch * OW + first % pitch
+            y0 = (n * groups * F + plane_of_group + b * rows * shuffle) * OH * OW + first // pitch * OW + first % pitch
             b0 = block if bias.size > 0 else -1
             column = 0
             while column < columns:
@@ -58,7 +58,7 @@ def direct(tile, tail, sizes, offsets, views, real, x, w, bias, y, counter, tall
                 whole = pitch == OW and filters == rows and q + width <= columns
                 target = y if whole else scratch
                 t0 = y0 + q if whole else sums
-                t_pitch = spread * OH * OW if whole else width
+                t_pitch = shuffle * OH * OW if whole else width
                 r0 = (first + q) // lanes
                 run_tile(
                     code, w, block * K, source, x0 + q, offsets, 0, K, real, r0, bias, b0, target, t0, t_pitch, tally
@@ -66,7 +66,18 @@ def direct(tile, tail, sizes, offsets, views, real, x, w, bias, y, counter, tall
                 kept = filters * (last - column)
                 if not whole:
                     kept = store_tile(
-                        scratch, sums + column - q, width, y, y0, spread * OH * OW, filters, column, last, pitch, OW, OW
+                        scratch,
+                        sums + column - q,
+                        width,
+                        y,
+                        y0,
+                        shuffle * OH * OW,
+                        filters,
+                        column,
+                        last,
+                        pitch,
+                        OW,
+                        OW,
                     )
                 tally[IDLE_MUL] += (rows * width - kept) * K
                 tally[IDLE_ADD] += (rows * width - kept) * additions

@@ -18,7 +18,7 @@ def im2col(tile, tail, sizes, offsets, spans, x, w, bias, y, counter, tally, scr
     column, the first and past-the-last output index at which it meets the image. The last tile of a group is a `tail` if that is enough.
     """
     (units, groups, tiles, N, C, H, W, F, blocks, K, OH, OW, channels) = sizes[:13]
-    spread = sizes[21]
+    shuffle = sizes[21]
     P = OH * OW
     taps = K // C
     rows = tile[0]
@@ -65,9 +65,9 @@ def im2col(tile, tail, sizes, offsets, spans, x, w, bias, y, counter, tally, scr
                 )
         for b in range(blocks):
             filters = min(rows, F - b * rows)
-            y0 = (first_plane(g, groups, F, spread) + b * rows * spread) * P
+            y0 = (first_plane(g, groups, F, shuffle) + b * rows * shuffle) * P
             s0 = sums + b * rows * width
-            kept = store_tile(scratch, s0, width, y, y0, spread * P, filters, q, stop, P, P, groups * F * P)
+            kept = store_tile(scratch, s0, width, y, y0, shuffle * P, filters, q, stop, P, P, groups * F * P)
             tally[IDLE_MUL] += (rows * width - kept) * K
             tally[IDLE_ADD] += (rows * width - kept) * additions
         unit = claim(counter)

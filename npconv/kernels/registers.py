@@ -121,8 +121,10 @@ def load(tile: RegisterTile, array: Array, i: int) -> Array:
 def load_lanes(tile: RegisterTile, array: Array, i: int, elements: int) -> Array:
     """Return what `load` does, zeros in the lanes that are not in a set: only those in it are read.
 
-    Bit `l * step` of the set is lane l, so that it says which elements are wanted from i on.
+    Bit `l * step` of the set is lane l: it says which elements are read from i on.
     """
+    for wanted in _members(elements, tile.lanes * tile.step):
+        _check(array, i + wanted)
     lanes = sum(1 << lane for lane in range(tile.lanes) if elements >> lane * tile.step & 1)
     return gather_lanes(tile, array, i, tile.step, lanes)
 

@@ -19,8 +19,8 @@ from npconv.kernels.registers import (
     zero,
 )
 
-# The set of every second of 64 elements.
-EVERY_SECOND = 0x5555555555555555
+# The sets of all and of every second of 64 elements, as bits.
+EVERY, EVERY_SECOND = -1, 0x5555555555555555
 
 # What a kernel tallies, by position.
 MUL, ADD, IDLE_MUL, IDLE_ADD, ZEROS, MOVED = range(6)
@@ -114,13 +114,13 @@ def store_tile(sums, s0, width, y, y0, plane, rows, q, stop, pitch, kept, step):
 
 
 @inlined
-def first_plane(g, groups, F, spread):
-    """Return which plane of the output is that of the first filter of group g, and the others follow `spread` planes apart.
+def first_plane(g, groups, F, shuffle):
+    """Return which plane of the output is that of the first filter of group g, and the others follow `shuffle` planes apart.
 
-    A shuffle moves channel i*(O // spread) + j to j*spread + i, where O = groups*F; `spread` divides the groups.
+    A shuffle in so many groups moves channel i*(O // shuffle) + j to j*shuffle + i, where O = groups*F; it divides the groups.
     """
-    together = groups // spread
-    return g % together * F * spread + g // together
+    together = groups // shuffle
+    return g % together * F * shuffle + g // together
 
 
 @inlined

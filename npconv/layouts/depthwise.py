@@ -9,7 +9,7 @@ from npconv.geometry import Geometry
 from npconv.kernels.depthwise import depthwise
 from npconv.kernels.registers import RegisterTile
 from npconv.kernels.targets import target
-from npconv.layouts.layout import Array, Layout, NotServedError, as_given, axis_spans, simplified, table
+from npconv.layouts.layout import MOST_SETS, Array, Layout, NotServedError, as_given, axis_spans, simplified, table
 
 # Sums in flight that hide the latency of a multiply-add (4 cycles, 2 a cycle), with something to spare. With a stride,
 # what is read takes registers of its own, and half of them have to do; so do planes of several vectors.
@@ -64,9 +64,10 @@ def depthwise_layout(
     computed = (g.OH + (rows - 1) * streams) * stripes * vectors * lanes
     idle = g.N * g.O * (computed - g.OH * g.OW)
     each = g.KH * g.KW * max(vectors / 2, vectors / rows * max(step, 1), 4 / rows / planes) + CYCLES_OF_A_STEP
-    head = (window, sizes, table(lanes_of for sets in (*real, *kept) for lanes_of in sets))
+    parts = (window, sizes, table(lanes_of for sets in (*real, *kept) for lanes_of in sets))
+    cycles = g.N * g.O * g.OH * stripes * each
     return Layout(
-        "depthwise", dtype, depthwise, window, (planes, vectors), head, pack, as_given, units, 0, idle, 0, g.N * g.O * g.OH * stripes * each
+        "depthwise", dtype, depthwise, window, (planes, vectors), parts, pack, as_given, units, 0, idle, 0, cycles
     )  # fmt: skip
 
 
@@ -81,6 +82,11 @@ def planes_and_vectors(g: Geometry, rows: int, lanes: int, *, integer: bool) -> 
             "registers for. Use method='direct'."
         )
     vectors_of_row = -(-g.OW // lanes)
+    if g.KW * vectors_of_row > MOST_SETS:
+        raise NotServedError(
+            f"method 'depthwise' writes down which lanes are real for {g.KW} taps of {vectors_of_row} vectors, and allows itself "
+            f"{MOST_SETS} in all. Use method='naive'."
+        )
     vectors = -(-vectors_of_row // -(-vectors_of_row // most))
     # Narrow rows leave the multipliers waiting for each other's sums: several planes at once keep them busy.
     enough = ENOUGH_SUMS if stride == 1 and vectors == 1 else ENOUGH_SUMS // 2

@@ -10,11 +10,13 @@ from npconv.geometry import Geometry
 from npconv.kernels.direct import direct
 from npconv.kernels.targets import target
 from npconv.layouts.layout import (
+    MOST_SETS,
     Array,
     Layout,
     NotServedError,
     Tiling,
     check_shuffle,
+    check_taps,
     in_blocks,
     pairs,
     simplified,
@@ -26,8 +28,8 @@ PLANE_BYTES = 512 * 1024
 X_BYTES = 1024 * 1024
 # Beyond this a method that copies has no business copying.
 SCRATCH_BYTES = 64 * 1024 * 1024
-# Sets of lanes that a plan writes down at most: 2 MiB of them, an image of 680 x 680 pixels for a 3x3 kernel.
-MOST_SETS = 2**18
+# Offsets of taps farther from the image than this would leave what indices can hold.
+FARTHEST = 2**60
 # Cycles to begin copying a run of neighbours, and to put a run of a tile in its place.
 CYCLES_OF_A_RUN = 12
 # Cycles to read a vector through a set of lanes, beyond those of reading it whole.
@@ -189,6 +191,7 @@ def direct_layout(
     """Lay out the convolution over an offset table, in at least `bands` bands of output rows where that can be."""
     g = simplified(geometry)
     check_shuffle("direct", g, shuffle)
+    check_taps("direct", g)
     lanes, F = target().lanes(dtype.itemsize), g.group_filters
     tiles = [tile] if tile else list(target().tiles(integer=dtype.kind == "i"))
     ways = [
@@ -224,11 +227,11 @@ def direct_layout(
         int(bool(planes.views)), planes.pitch, plane, *g.stride, g.padding[0][0], g.padding[1][0], plane_rows,
         shuffle,
     )  # fmt: skip
-    head = (*tiling.kernels(dtype, masked=planes.masked), sizes, pairs(offsets), pairs(planes.views), table(real))
+    parts = (*tiling.kernels(dtype, masked=planes.masked), sizes, pairs(offsets), pairs(planes.views), table(real))
     idle = g.N * g.groups * best.computed() * blocks * rows - g.P
     wide = tiling.tile(tiling.vectors, masked=planes.masked)
     return Layout(
-        "direct", dtype, direct, wide, tiling.choice, head, *in_blocks(g.groups, rows), units, scratch, idle,
+        "direct", dtype, direct, wide, tiling.choice, parts, *in_blocks(g.groups, rows), units, scratch, idle,
         copied_cells(best, plane_rows), best.cycles(),
     )  # fmt: skip
 
@@ -240,15 +243,20 @@ def planes_for(g: Geometry, width: int, lanes: int) -> list[Planes]:
         if not of_x.masked and width <= (g.OH - 1) * g.W + g.OW:
             # No zeros to put around x, and no tile wider than all there is to read.
             return [of_x]
-        sets = g.KH * g.KW * -(-g.OH * g.W // lanes)
-        if of_x.masked and g.OW <= g.W and target().vector_bytes == 64 and sets <= MOST_SETS:
-            # The CPU has registers for sets of lanes.
+        if of_x.masked and g.OW <= g.W and has_sets(g, lanes):
             return [of_x, Planes.padded(g), Planes.shifted(g)]
     return [Planes.padded(g), Planes.shifted(g)]
 
 
+def has_sets(g: Geometry, lanes: int) -> bool:
+    """Return whether x may be read through sets of lanes: the CPU has registers for them, they are few, and no tap is out of reach."""
+    few = g.KH * g.KW * -(-g.OH * g.W // lanes) <= MOST_SETS
+    near = max(d * k + sum(p) for d, k, p in zip(g.dilation, (g.KH, g.KW), g.padding, strict=True)) * g.W <= FARTHEST
+    return target().vector_bytes == 64 and few and near
+
+
 def real_lanes(g: Geometry, vectors: int, lanes: int) -> Array:
-    """Return for each tap and vector of flat columns of x the lanes that are inside the image, as bits; lanes are a multiple of 8."""
+    """Return for each tap and vector of flat columns of x the lanes that are inside the image, as bits; lanes come in eights."""
     (top, _), (left, _) = g.padding
     rows, columns = np.arange(g.OH), np.arange(g.W)
     real = np.zeros((g.KH * g.KW, vectors * lanes), bool)
@@ -256,8 +264,9 @@ def real_lanes(g: Geometry, vectors: int, lanes: int) -> Array:
         h = rows + kh * g.dilation[0] - top
         for kw in range(g.KW):
             w = columns + kw * g.dilation[1] - left
-            inside = ((h >= 0) & (h < g.H))[:, None] & (w >= 0) & (w < g.W)
-            real[kh * g.KW + kw, : inside.size] = inside.reshape(-1)
+            # After the last output of the last row there is nothing to read.
+            inside = (((h >= 0) & (h < g.H))[:, None] & (w >= 0) & (w < g.W)).reshape(-1)[: real.shape[1]]
+            real[kh * g.KW + kw, : inside.size] = inside
     octets = np.packbits(real.reshape(-1, lanes // 8, 8), axis=-1, bitorder="little")[..., 0]
     return octets @ (1 << 8 * np.arange(lanes // 8))
 

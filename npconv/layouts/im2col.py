@@ -7,7 +7,17 @@ import numpy as np
 from npconv.geometry import Geometry
 from npconv.kernels.im2col import im2col
 from npconv.kernels.targets import target
-from npconv.layouts.layout import Layout, Tiling, axis_spans, check_shuffle, in_blocks, pairs, simplified, table
+from npconv.layouts.layout import (
+    Layout,
+    Tiling,
+    axis_spans,
+    check_shuffle,
+    check_taps,
+    in_blocks,
+    pairs,
+    simplified,
+    table,
+)
 
 # A panel shares the first-level cache with the weights that stream past it.
 PANEL_BYTES = 24 * 1024
@@ -19,6 +29,7 @@ def im2col_layout(
     """Lay out the matrix product over packed panels."""
     g = simplified(geometry)
     check_shuffle("im2col", g, shuffle)
+    check_taps("im2col", g)
     (top, _), (left, _) = g.padding
     lanes, columns, taps = target().lanes(dtype.itemsize), g.N * g.OH * g.OW, g.KH * g.KW
     F, integer = g.group_filters, dtype.kind == "i"

@@ -16,6 +16,12 @@ from npconv.kernels.tile import multiply_tile
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 
+# Sets of lanes that a plan writes down at most: 2 MiB of them, an image of 680 x 680 pixels for a 3x3 kernel.
+MOST_SETS = 2**18
+# Taps of a filter whose places it writes down.
+MOST_TAPS = 2**22
+
+
 class NotServedError(ValueError):
     """A method cannot serve a geometry; the text says why and what can."""
 
@@ -85,8 +91,17 @@ class Layout:
         return entry(self.kernel, self.head, self.dtype, scratch=self.scratch > 0)
 
 
+def check_taps(method: str, g: Geometry) -> None:
+    """Refuse a kernel of more taps than a table is made for."""
+    if g.K > MOST_TAPS:
+        raise NotServedError(
+            f"method '{method}' writes down where each of the {g.K} taps of a filter lies, and allows itself {MOST_TAPS}. "
+            "Use method='naive'."
+        )
+
+
 def check_shuffle(method: str, g: Geometry, shuffle: int) -> None:
-    """Refuse a channel shuffle that would not leave the filters of a block evenly spread."""
+    """Refuse a channel shuffle unless its groups divide the convolution's: then a block's planes stay at one distance from each other."""
     if g.groups % shuffle:
         raise NotServedError(
             f"method '{method}' shuffles channels as it stores them, where shuffle_groups divides groups, but {shuffle} does not divide "
@@ -96,7 +111,7 @@ def check_shuffle(method: str, g: Geometry, shuffle: int) -> None:
 
 def table(values: Iterable[int]) -> Array:
     """Return a read-only array of integers for a kernel."""
-    array = np.array(list(values), np.int64)
+    array = np.array(values if isinstance(values, np.ndarray) else list(values), np.int64)
     array.flags.writeable = False
     return array
 
@@ -166,7 +181,7 @@ def axis_spans(geometry: Geometry) -> tuple[list[tuple[int, int]], list[tuple[in
 
 @dataclass(frozen=True, slots=True)
 class Tiling:
-    """How the dense kernels cut neighbouring outputs, `columns` of them, into tiles: all but the last are wide.
+    """How the dense kernels cut a run of neighbouring outputs into tiles: all but the last are wide.
 
     Attributes
     ----------

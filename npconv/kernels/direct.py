@@ -23,6 +23,7 @@ def direct(tile, tail, sizes, offsets, views, real, x, w, bias, y, counter, tall
     """
     (units, groups, bands, band_columns, C, H, W, F, blocks, K, OH, OW, copies, pitch, plane) = sizes[:15]
     shuffle = sizes[20]
+    apart = shuffle * OH * OW
     lanes = line(x).lanes
     rows = tile[0]
     widest = tile[1] * lanes
@@ -58,7 +59,7 @@ def direct(tile, tail, sizes, offsets, views, real, x, w, bias, y, counter, tall
                 whole = pitch == OW and filters == rows and q + width <= columns
                 target = y if whole else scratch
                 t0 = y0 + q if whole else sums
-                t_pitch = shuffle * OH * OW if whole else width
+                t_pitch = apart if whole else width
                 r0 = (first + q) // lanes
                 run_tile(
                     code, w, block * K, source, x0 + q, offsets, 0, K, real, r0, bias, b0, target, t0, t_pitch, tally
@@ -66,18 +67,7 @@ def direct(tile, tail, sizes, offsets, views, real, x, w, bias, y, counter, tall
                 kept = filters * (last - column)
                 if not whole:
                     kept = store_tile(
-                        scratch,
-                        sums + column - q,
-                        width,
-                        y,
-                        y0,
-                        shuffle * OH * OW,
-                        filters,
-                        column,
-                        last,
-                        pitch,
-                        OW,
-                        OW,
+                        scratch, sums + column - q, width, y, y0, apart, filters, column, last, pitch, OW, OW
                     )
                 tally[IDLE_MUL] += (rows * width - kept) * K
                 tally[IDLE_ADD] += (rows * width - kept) * additions

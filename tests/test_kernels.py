@@ -54,8 +54,8 @@ def window_of(case: Case) -> tuple[int, int]:
     return tile.rows, tile.step
 
 
-# The depthwise kernels that are compiled here: three rows, and two rows with a stride.
-WINDOWS = [(3, 1), (2, 2)]
+# The depthwise kernels that are compiled here: three rows, and two rows with a stride of 2 or more.
+WINDOWS = [(3, 1), (2, 2), (2, 0)]
 METHODS = {
     name: ("im2col", "direct", *["depthwise"] * (window_of(case) in WINDOWS)) for name, case in EVERY_CASE.items()
 }
@@ -406,6 +406,23 @@ def test_numbers_that_count_agree_with_the_tally() -> None:
         json.loads(run_python("import json, test_kernels as t; print(json.dumps(t.count_by_numbers()))", **INTERPRETED))
         == []
     )
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("stride", [1, 2])
+def test_vectors_inside_a_row_need_no_sets_of_lanes(stride: int) -> None:
+    lanes = target().lanes(4)
+    case = Case((1, 1, 5, 3 * lanes * stride - 1), (1, 1, 3, 3), groups=1, stride=stride, padding=1)
+    operands = dense(case)
+    assert plan_of(case, operands, "depthwise", tile=(1, 3)).layout.tile.edge == 1
+    assert bits(run(case, operands, "depthwise", tile=(1, 3))) == bits(run(case, operands, "im2col"))
+
+
+@pytest.mark.kernels
+def test_bands_that_lie_in_the_padding_are_zeros() -> None:
+    case = Case((1, 1, 4, 9), (2, 1, 2, 2), stride=(1, 2), padding=((9, 0), (1, 0)))
+    operands = dense(case)
+    assert bits(run(case, operands, "direct", bands=6)) == bits(run(case, operands, "im2col"))
 
 
 def specialisations() -> dict[str, int]:

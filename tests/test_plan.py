@@ -63,6 +63,14 @@ def test_a_filter_of_millions_of_taps_has_no_table_and_exact_counts() -> None:
     assert counts.mul == 2 * K
 
 
+def test_direct_refuses_planes_that_are_mostly_padding() -> None:
+    x, weight = ones(1, 1, 5, 50), ones(1, 1, 3, 3)
+    options: dict[str, Any] = {"padding": 2**60, "dilation": 2**60}
+    with pytest.raises(ValueError, match=r"would copy the padded planes of a group, \d+ bytes, .* Use method='im2col'"):
+        nc.conv2d(x, weight, method="direct", **options)
+    assert nc.conv2d(x, weight, **options).tobytes() == x.tobytes()
+
+
 def test_depthwise_refuses_windows_that_no_register_file_holds() -> None:
     x, weight = ones(1, 1, 70, 1), ones(1, 1, 64, 1)
     with pytest.raises(ValueError, match=r"keeps 64 rows of accumulators .* Use method='direct'"):

@@ -23,6 +23,7 @@ from npconv.kernels.registers import RegisterTile
 from npconv.kernels.targets import Target, target, target_of
 from npconv.kernels.tile import multiply_tile
 from npconv.layouts import lay_out
+from npconv.layouts.depthwise import fits
 from npconv.plan import Conv2dPlan
 from processes import AS_AVX2, AS_PLAIN_CPU, COMPILED, JIT, compiled_kernels, run_python
 
@@ -84,6 +85,19 @@ def test_a_tile_fits_into_the_registers(cpu: Target, largest: list[Tile], too_la
     assert all(rows * vectors + vectors + 1 <= cpu.registers for rows, vectors in tiles)
     assert len(set(tiles)) == len(tiles)
     assert set(cpu.tiles(integer=True)) < set(tiles)
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize(
+    ("cpu", "rows", "most"), [(AVX512, 3, 8), (AVX512, 7, 3), (AVX2, 3, 2), (AVX2, 7, 1), (PLAIN, 3, 2), (PLAIN, 7, 1)]
+)
+def test_a_window_fits_into_the_registers(cpu: Target, rows: int, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("npconv.layouts.depthwise.target", lambda: cpu)
+    fitting = [vectors for vectors in range(1, 12) if fits(rows, vectors, 1, 1, integer=False)]
+    assert fitting == [*range(1, most + 1)]
+    # A stride takes registers from the sums.
+    assert sum(fits(rows, vectors, 1, 2, integer=False) for vectors in fitting) <= len(fitting)
+    assert sum(fits(rows, vectors, 1, 3, integer=False) for vectors in fitting) < len(fitting) or most == 1
 
 
 PRINT_TARGET = "from dataclasses import asdict; from npconv.kernels.targets import target; print(asdict(target()))"

@@ -84,6 +84,16 @@ def targets(session: nox.Session, target: str) -> None:
 
 
 @nox.session
+@nox.parametrize("target", ["host", "avx2", "plain"], ids=["host", "avx2", "plain"])
+def spills(session: nox.Session, target: str) -> None:
+    """Compile every register tile that a plan can choose, and read in the machine code that no vector is spilled."""
+    session.install(".[test]")
+    session.run(
+        "pytest", "tests/test_targets.py", "-k", "spilled", env={"NPCONV_EVERY_TILE": "1"} | TARGETS.get(target, {})
+    )
+
+
+@nox.session
 def oldest(session: nox.Session) -> None:
     """Run the suite on the oldest NumPy and Numba that the package admits."""
     session.install(".[test]")

@@ -20,6 +20,10 @@ INTERPRETED = {"NUMBA_DISABLE_JIT": "1"}
 # Without the JIT a vector takes ten microseconds: fewer and smaller runs, and none of what compiles in a process of its own.
 JIT = os.environ.get("NUMBA_DISABLE_JIT") != "1"
 
+# Each tile is compiled once for each type: the ordinary run keeps to a few, and NPCONV_EVERY_TILE takes all, which takes minutes.
+EVERY_TILE = os.environ.get("NPCONV_EVERY_TILE") == "1"
+SECONDS = 3600 if EVERY_TILE else 300
+
 
 def compiled_kernels(test: Callable[..., Any]) -> Callable[..., Any]:
     """Mark a test of machine code: it is one of the kernel tests, but for those without the JIT."""
@@ -40,7 +44,7 @@ def start_python(code: str, **environment: str) -> subprocess.Popen[str]:
 
 def printed(process: subprocess.Popen[str]) -> str:
     """Return what a process printed; it must end well, and a signal that ends it is shown as a negative number."""
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 0, f"ended with {process.returncode}:\n{err}"
     return out
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
@@ -18,12 +17,11 @@ from npconv.arrays import result_dtypes
 from npconv.kernels.targets import target
 from npconv.layouts import lay_out
 from npconv.plan import Conv2dPlan
-from processes import COMPILED, INTERPRETED, JIT, compiled_kernels, run_python
+from processes import COMPILED, EVERY_TILE, INTERPRETED, JIT, compiled_kernels, run_python
 
-# Each tile is compiled once for each type: the ordinary run keeps to these, and NPCONV_EVERY_TILE takes all.
+# The tiles that the ordinary run keeps to.
 DENSE_TILE = (3, 2)
 PLANES_TILE = (1, 1)
-EVERY_TILE = os.environ.get("NPCONV_EVERY_TILE") == "1"
 BANDS = (1, 2, 3, 100) if JIT else (3, 100)
 MOST_PRODUCTS = 100_000 if JIT else 6_000
 

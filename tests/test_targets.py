@@ -1,7 +1,6 @@
 """Each kind of CPU: what is chosen for it, and the machine code that this becomes, compiled afresh and read."""
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import product
@@ -25,9 +24,7 @@ from npconv.kernels.tile import multiply_tile
 from npconv.layouts import lay_out
 from npconv.layouts.depthwise import fits
 from npconv.plan import Conv2dPlan
-from processes import AS_AVX2, AS_PLAIN_CPU, COMPILED, JIT, compiled_kernels, run_python
-
-EVERY_TILE = os.environ.get("NPCONV_EVERY_TILE") == "1"
+from processes import AS_AVX2, AS_PLAIN_CPU, COMPILED, EVERY_TILE, JIT, compiled_kernels, run_python
 
 AVX512 = Target(vector_bytes=64, registers=32, fma=True)
 AVX2 = Target(vector_bytes=32, registers=16, fma=True)

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from npconv.counts import OpCount, count_conv2d, counting
-from npconv.explain import Row, by, judged, share, stacked
+from npconv.explain import judged
 from npconv.functional import conv2d, depthwise_conv2d, separable_conv2d
 from npconv.plan import Conv2dPlan, plan_conv2d
 from npconv.rearrange import channel_shuffle
+from npconv.text import Row, by, share, stacked
 from npconv.threads import get_num_threads
 
 if TYPE_CHECKING:

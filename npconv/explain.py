@@ -5,15 +5,13 @@ Computed from shapes alone, so that an answer comes without waiting for a compil
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import zip_longest
 from math import gcd
-from typing import Any, TypeAlias
+from typing import Any
 
 from npconv.arguments import PaddingLike, PairLike, index, pair
 from npconv.counts import OpCount, conv2d_counts, conv2d_parameters
 from npconv.geometry import Geometry, conv2d_geometry, covered_outputs, valid_taps
-
-Row: TypeAlias = tuple[str, ...]
+from npconv.text import Row, by, share, stacked
 
 # The number of groups to show if none is asked for: the first that divides the channels and the filters.
 USUAL_GROUPS = (4, 3, 2, 1)
@@ -274,19 +272,3 @@ def as_json(forms: tuple[Form, ...]) -> dict[str, Any]:
 def judged(counts: OpCount) -> dict[str, int]:
     """Return the four counts that have a closed form, by name."""
     return {name: getattr(counts, name) for name in ("mul", "add", "padding_mul", "padding_add")}
-
-
-def stacked(label: str, cells: list[list[str]]) -> Iterator[Row]:
-    """Yield the rows of a line whose cells hold several texts each, one below the other."""
-    for i, texts in enumerate(zip_longest(*cells, fillvalue="")):
-        yield ("" if i else label, *texts)
-
-
-def by(sizes: tuple[int, ...]) -> str:
-    """Return sizes as they are spoken: 3x5."""
-    return "x".join(map(str, sizes))
-
-
-def share(part: int, whole: int) -> str:
-    """Return a part as a percentage of the whole, or a dash if there is nothing to share."""
-    return f"{part / whole:.1%}" if whole else "-"

@@ -42,8 +42,11 @@ FLOORS = [
     {"plan", "rearrange"},
     {"functional"},
     {"machine"},
-    {"explain"},
+    {"text"},
+    {"console", "explain"},
     {"demo"},
+    {"commands.__init__", "commands.options"},
+    {"commands.bench", "commands.demo", "commands.explain", "commands.versions"},
     {"cli"},
     {"__init__", "__main__"},
 ]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import npconv as nc
-from npconv import cli, explain
+from npconv import cli, console, explain
 
 # 2 channels of 3x3, 4 filters of 2x2, a zero on every side: 4x4 outputs. Of the 2 taps of an axis each meets 3 pixels, so V = 6,
 # and all 4 outputs of an axis see one, so A = 4.
@@ -191,7 +191,7 @@ def test_a_terminal_gets_a_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
 def test_a_narrow_terminal_loses_no_digit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     pretend_terminal(monkeypatch, columns=24)
-    cli.print_rows([("", "head"), ("label", "7" * 50)])
+    console.print_rows([("", "head"), ("label", "7" * 50)])
     text = capsys.readouterr().out
     assert text.count("7") == 50
     assert max(len(line) for line in re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()) <= 24

@@ -1,0 +1,41 @@
+"""What several commands take."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any, Protocol
+
+
+class Commands(Protocol):
+    """What `argparse.ArgumentParser.add_subparsers` returns, whose class has no public name."""
+
+    def add_parser(self, name: str, **options: Any) -> argparse.ArgumentParser:
+        """Add a parser for a command."""
+
+
+def add_command(
+    commands: Commands, name: str, about: str, run: Callable[[argparse.Namespace], int], **options: Any
+) -> argparse.ArgumentParser:
+    """Add a command, which `run` carries out, and return its parser."""
+    description = f"{about[0].upper()}{about[1:]}."
+    parser = commands.add_parser(name, help=about, description=description, allow_abbrev=False, **options)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def sizes(text: str) -> tuple[int, ...]:
+    """Read sizes, such as 1x32x56x56 or 1,32,56,56."""
+    try:
+        return tuple(int(number) for number in text.replace(",", "x").split("x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not made of integers, as 3 or 3x5 is") from None
+
+
+def size(text: str) -> int | tuple[int, ...]:
+    """Read one size for rows and columns, or one for each; how many there may be is for the library to say."""
+    numbers = sizes(text)
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def padding(text: str) -> str | int | tuple[int, ...]:
+    """Read padding, in numbers or as a word."""
+    return text if text.replace("_", "").isalpha() else size(text)

@@ -21,8 +21,15 @@ FLOORS = [
     {"arguments"},
     {"geometry"},
     {"arrays", "counts", "reference", "threads"},
+    {"judge.call", "judge.formats"},
+    {"judge.model"},
+    {"judge.oracle"},
+    {"judge.verdict", "judge.where"},
+    {"judge.report"},
+    {"judge.__init__"},
     {"networks.layer"},
     {"networks.network"},
+    {"receptive"},
     {"networks.tape"},
     {
         *("networks.alexnet", "networks.convnext", "networks.efficientnet", "networks.litehrnet", "networks.mobilenet"),
@@ -62,6 +69,7 @@ MAY_IMPORT = {
     "counts": {"npconv.arguments", "npconv.geometry"},
     "reference": {"npconv.geometry"},
     "arrays": {"npconv.arguments", "npconv.geometry", "numpy"},
+    "receptive": {"npconv.arguments", "npconv.geometry", "npconv.networks"},
     "threads": {"npconv.arguments", "npconv.geometry"},
     **{room: {"npconv.arguments", "npconv.counts", "npconv.geometry", "npconv.networks"} for room in NETWORK_ROOMS},
     **{room: {"npconv.kernels", "numpy", "numba", "llvmlite"} for room in KERNEL_ROOMS},
@@ -124,6 +132,12 @@ def test_arrows_point_down(room: str) -> None:
 def test_ground_floor_and_kernels_stand_alone(room: str) -> None:
     foreign = {f"{name}." for name in imports(TREES[room]) if name.split(".")[0] not in sys.stdlib_module_names}
     assert not {name for name in foreign if not any(name.startswith(f"{home}.") for home in MAY_IMPORT[room])}
+
+
+@pytest.mark.parametrize("room", [room for room in FILES if room.startswith("judge.")])
+def test_the_judge_shares_no_code_with_the_accused(room: str) -> None:
+    accused = ("functional", "kernels.", "layouts.", "plan", "rearrange")
+    assert [other for other in rooms_imported(TREES[room]) if other.startswith(accused)] == []
 
 
 def test_nothing_stands_on_the_reference() -> None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from npconv.machine import show_versions, warmup
     from npconv.plan import Conv2dPlan, plan_conv2d
     from npconv.rearrange import channel_shuffle, channel_unshuffle, col2im, im2col
+    from npconv.receptive import receptive_field
     from npconv.threads import get_num_threads, set_num_threads
 
 __version__ = "0.1.0"
@@ -22,6 +23,7 @@ _HOMES = {
     "geometry": ("conv2d_output_shape", "resolve_padding"),
     "machine": ("show_versions", "warmup"),
     "plan": ("Conv2dPlan", "plan_conv2d"),
+    "receptive": ("receptive_field",),
     "rearrange": ("channel_shuffle", "channel_unshuffle", "col2im", "im2col"),
     "threads": ("get_num_threads", "set_num_threads"),
 }
@@ -45,6 +47,7 @@ __all__ = [
     "networks",
     "plan_conv2d",
     "pointwise_conv2d",
+    "receptive_field",
     "reference",
     "resolve_padding",
     "separable_conv2d",

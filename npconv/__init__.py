@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from npconv import networks, reference
+    from npconv.conventions import convert
     from npconv.counts import OpCount, count_conv2d, counting
     from npconv.functional import conv2d, depthwise_conv2d, pointwise_conv2d, separable_conv2d
     from npconv.geometry import conv2d_output_shape, resolve_padding
@@ -18,6 +19,7 @@ __version__ = "0.1.0"
 
 # Where each public name lives; nothing is imported before it is asked for.
 _HOMES = {
+    "conventions": ("convert",),
     "counts": ("OpCount", "count_conv2d", "counting"),
     "functional": ("conv2d", "depthwise_conv2d", "pointwise_conv2d", "separable_conv2d"),
     "geometry": ("conv2d_output_shape", "resolve_padding"),
@@ -39,6 +41,7 @@ __all__ = [
     "col2im",
     "conv2d",
     "conv2d_output_shape",
+    "convert",
     "count_conv2d",
     "counting",
     "depthwise_conv2d",

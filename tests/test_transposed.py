@@ -93,6 +93,6 @@ NO_ADJOINT = {
 
 @pytest.mark.parametrize(("layer", "fault", "call"), NO_ADJOINT.values(), ids=NO_ADJOINT)
 def test_layers_without_an_adjoint(layer: Layer, fault: str, call: str) -> None:
-    with pytest.raises(ValueError, match="^up: ") as caught:
+    with pytest.raises(ValueError, match=r"^up: ") as caught:
         _ = layer.counts
     assert str(caught.value) == f"up: {fault}\n        ({call})"

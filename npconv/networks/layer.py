@@ -157,22 +157,20 @@ class Layer:
         return ""
 
 
+def scattered_cells(n: int, k: int, s: int, d: int) -> set[int]:
+    """Return where the products of n elements and k taps land on an axis, from the first of them on.
+
+    >>> sorted(scattered_cells(2, 2, 3, 1))
+    [0, 1, 3, 4]
+    """
+    return {i * s + j * d for i in range(n) for j in range(k)}
+
+
 def _without_bias(adjoint: Geometry, counts: OpCount) -> OpCount:
     """Return what a transposed layer adds without a bias: the first product of each output is stored, not added."""
-    (kept_rows, all_rows), (kept_columns, all_columns) = (
-        _scattered(*axis, n) for axis, n in zip(adjoint.axes, (adjoint.OH, adjoint.OW), strict=True)
-    )
-    images = adjoint.N * adjoint.C
-    kept = images * kept_rows * kept_columns
-    cut_off = images * all_rows * all_columns - kept
-    return replace(counts, add=counts.add - kept, padding_add=counts.padding_add - cut_off)
-
-
-def _scattered(o: int, k: int, s: int, d: int, p0: int, _: int, n: int) -> Pair:
-    """Return how many cells of an output axis get a product of n elements and k taps: kept ones, and all.
-
-    >>> _scattered(3, 3, 2, 1, 1, 1, 2)
-    (3, 5)
-    """
-    cells = {i * s + j * d - p0 for i in range(n) for j in range(k)}
-    return sum(0 <= cell < o for cell in cells), len(cells)
+    everything = kept = adjoint.N * adjoint.C
+    for (length, k, s, d, p0, _), n in zip(adjoint.axes, (adjoint.OH, adjoint.OW), strict=True):
+        cells = scattered_cells(n, k, s, d)
+        everything *= len(cells)
+        kept *= sum(p0 <= cell < p0 + length for cell in cells)
+    return replace(counts, add=counts.add - kept, padding_add=counts.padding_add - (everything - kept))

@@ -1,0 +1,160 @@
+"""A mistake as data: a name, a sentence, and what a kernel with it reads in place of the right elements."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from npconv.geometry import Geometry
+from npconv.judge.model import Model
+from npconv.judge.oracle import Expected
+from npconv.judge.outcome import outcome
+from npconv.judge.reading import OUTSIDE, Array, Reading, addressed, same, sums
+
+# What a kernel with the mistake reads, given what a right one reads; None where that leaves no room for it.
+Mistake: TypeAlias = Callable[[Reading], Reading | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One mistake.
+
+    Parameters
+    ----------
+    name : str
+        A few words that name it; unique.
+    sentence : str
+        What such a kernel does, in one sentence.
+    subject : str
+        The part of the convolution that it is about, a key of `npconv.judge.reasons.SUBJECTS`.
+    mistake : callable, Reading -> Reading or None
+        What such a kernel reads, given what a right one reads; None where it could not go wrong.
+    """
+
+    name: str
+    sentence: str
+    subject: str
+    mistake: Mistake
+
+    @property
+    def of_numbers(self) -> bool:
+        """Whether it is about the type of the numbers, and so not possible with every type."""
+        return self.subject in ("integers", "rounding")
+
+    def applies(self, right: Reading) -> bool:
+        """Return whether a kernel with this mistake adds up other terms than a right one, on some values at least."""
+        reading = self.mistake(right)
+        return reading is not None and (bool(reading.rounding) or not same(self.terms(right), addressed(right)))
+
+    def terms(self, right: Reading) -> Reading:
+        """Return what such a kernel reads of operands that are addresses: the right elements where it cannot go wrong."""
+        where = addressed(right)
+        return self.mistake(where) or where
+
+    def expected(self, right: Reading, model: Model) -> Expected | None:
+        """Return what such a kernel's outputs must be, under the bound of its own sums; None where it cannot go wrong."""
+        reading = self.mistake(right)
+        return None if reading is None else outcome(reading, model)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """A few outputs of the kernel under test: their flat indices, the values that it gave, and what is right."""
+
+    outputs: Array
+    actual: Array
+    y: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Mistakes that differ in a number, like the group that is left out; name and sentence have a place for it, ``{}``.
+
+    `numbers` reads the number off the evidence, as far as it can be read off; without any it takes typical ones.
+    """
+
+    name: str
+    sentence: str
+    subject: str
+    mistake: Callable[[Reading, int], Reading | None]
+    numbers: Callable[[Reading, Evidence | None], Iterable[int]]
+
+    def members(self, right: Reading, evidence: Evidence | None = None) -> Iterator[Fault]:
+        """Yield the mistakes of the family that are worth a look."""
+        for number in self.numbers(right, evidence):
+            yield Fault(
+                self.name.format(number),
+                self.sentence.format(number),
+                self.subject,
+                partial(_member, self.mistake, number),
+            )
+
+
+def _member(mistake: Callable[[Reading, int], Reading | None], number: int, right: Reading) -> Reading | None:
+    return mistake(right, number)
+
+
+# What follows turns one change into a mistake.
+
+
+def with_weight(change: Callable[[Array], Array]) -> Mistake:
+    """Return the mistake of reading the filters in another way."""
+    return lambda right: replace(right, weight=change(right.weight))
+
+
+def with_x(change: Callable[[Array], Array]) -> Mistake:
+    """Return the mistake of reading the images in another way."""
+    return lambda right: replace(right, x=change(right.x))
+
+
+def with_bias(change: Callable[[Array, Geometry], Array | None]) -> Mistake:
+    """Return the mistake of adding another bias; a call without one leaves no room for it."""
+    return lambda right: None if right.bias is None else replace(right, bias=change(right.bias, right.geometry))
+
+
+def stored(change: Callable[[Array], Array]) -> Mistake:
+    """Return the mistake of storing the right outputs in other places: `change` rearranges an array of all of them."""
+    return lambda right: replace(right, order=change(_outputs(right.geometry)))
+
+
+def left_out(where: Callable[[Geometry], Any]) -> Mistake:
+    """Return the mistake of never writing the outputs that an index of (N, O, OH, OW) selects."""
+
+    def mistake(right: Reading) -> Reading:
+        outputs = _outputs(right.geometry)
+        outputs[where(right.geometry)] = OUTSIDE
+        return replace(right, order=outputs)
+
+    return mistake
+
+
+def finished(kind: str, amount: int = 0) -> Mistake:
+    """Return the mistake of changing each right output, as `npconv.judge.finish` spells out."""
+    return lambda right: replace(right, finish=kind, amount=amount)
+
+
+def _outputs(geometry: Geometry) -> Array:
+    return np.arange(geometry.P).reshape(geometry.y_shape)
+
+
+def fitted(mistake: Callable[[Reading, int], Reading]) -> Callable[[Reading, Evidence | None], Iterable[int]]:
+    """Return how to read the number off the evidence, where outputs depend on it along a line: 0 is right.
+
+    Without evidence it is 1. Where no whole number fits there is none.
+    """
+
+    def numbers(right: Reading, evidence: Evidence | None) -> Iterable[int]:
+        if evidence is None:
+            return (1,)
+        slope = (sums(mistake(right, 1), evidence.outputs)[0] - evidence.y).astype(np.float64)
+        steepest = int(np.abs(slope).argmax())
+        number = float((evidence.actual[steepest] - evidence.y[steepest]) / slope[steepest])
+        whole = round(number) if abs(number) < LARGEST_NUMBER else 0
+        return (whole,) if whole and abs(number - whole) < 0.01 else ()
+
+    return numbers
+
+
+LARGEST_NUMBER = 2.0**16

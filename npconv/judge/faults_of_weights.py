@@ -1,0 +1,165 @@
+"""Mistakes in the filters: flipped, read in another layout, or not to their end."""
+
+from dataclasses import replace
+from functools import partial
+
+from npconv.judge.fault import Evidence, Family, Fault, Mistake, with_weight
+from npconv.judge.reading import Array, Reading
+
+
+def _read_as(w: Array, axes: str) -> Array:
+    """Return the filters that a kernel sees which takes the memory of OIHW for that of other axes."""
+    extents = dict(zip("OIHW", w.shape, strict=True))
+    return w.reshape([extents[axis] for axis in axes]).transpose([axes.index(axis) for axis in "OIHW"])
+
+
+def _written_as(w: Array, axes: str) -> Array:
+    """Return the filters that a kernel sees which takes memory of other axes for that of OIHW."""
+    return w.transpose(["OIHW".index(axis) for axis in axes]).reshape(w.shape)
+
+
+def _without(w: Array, where: tuple[slice | int, ...]) -> Array:
+    """Return the filters with some taps 0: products with them are not computed."""
+    w = w.copy()
+    w[where] = 0
+    return w
+
+
+def _some_channels(some: slice) -> Mistake:
+    """Return the mistake of a loop over channels that begins late or ends early."""
+
+    def mistake(right: Reading) -> Reading:
+        return replace(right, channels=right.channels[:, some], weight=right.weight[:, some])
+
+    return mistake
+
+
+def _some_rows(some: slice) -> Mistake:
+    """Return the mistake of a loop over the rows of a filter that begins late or ends early."""
+
+    def mistake(right: Reading) -> Reading:
+        return replace(right, rows=right.rows[:, some], weight=right.weight[:, :, some])
+
+    return mistake
+
+
+def _some_columns(some: slice) -> Mistake:
+    """Return the mistake of a loop over the columns of a filter that begins late or ends early."""
+
+    def mistake(right: Reading) -> Reading:
+        return replace(right, columns=right.columns[:, some], weight=right.weight[..., some])
+
+    return mistake
+
+
+_ALL = slice(None)
+KERNEL, LAYOUT, TAPS, CHANNELS = "kernel", "weight layout", "taps", "channels"
+
+FAULTS = (
+    Fault(
+        "kernel flipped in y",
+        "The rows of each filter are read from last to first.",
+        KERNEL,
+        with_weight(lambda w: w[:, :, ::-1]),
+    ),
+    Fault(
+        "kernel flipped in x",
+        "The columns of each filter are read from last to first.",
+        KERNEL,
+        with_weight(lambda w: w[..., ::-1]),
+    ),
+    Fault(
+        "kernel flipped in y and x",
+        "Filters are rotated by half a turn: a convolution in the sense of mathematics.",
+        KERNEL,
+        with_weight(lambda w: w[:, :, ::-1, ::-1]),
+    ),
+    Fault(
+        "kernel transposed",
+        "Rows and columns of each filter are exchanged: OIWH is read where OIHW is stored.",
+        KERNEL,
+        with_weight(lambda w: _read_as(w, "OIWH")),
+    ),
+    Fault(
+        "O and I exchanged",
+        "Filters are read with their first two axes exchanged: IOHW where OIHW is stored.",
+        LAYOUT,
+        with_weight(lambda w: _read_as(w, "IOHW")),
+    ),
+    *(
+        Fault(
+            f"{axes} weights read as OIHW",
+            f"Filters stored as {axes} are read as if they were OIHW.",
+            LAYOUT,
+            with_weight(partial(_written_as, axes=axes)),
+        )
+        for axes in ("OHWI", "HWIO", "IHWO", "HWOI")
+    ),
+    *(
+        Fault(
+            f"OIHW weights read as {axes}",
+            f"Filters stored as OIHW are read as if they were {axes}.",
+            LAYOUT,
+            with_weight(partial(_read_as, axes=axes)),
+        )
+        for axes in ("OHWI", "HWIO", "IHWO", "HWOI")
+    ),
+    *(
+        Fault(name, f"{what} is never multiplied.", TAPS, with_weight(partial(_without, where=where)))
+        for name, what, where in (
+            ("last tap dropped", "The last tap of each filter, in every channel,", (_ALL, _ALL, -1, -1)),
+            ("first tap dropped", "The first tap of each filter, in every channel,", (_ALL, _ALL, 0, 0)),
+            ("last product dropped", "The last tap of the last channel of each filter", (_ALL, -1, -1, -1)),
+        )
+    ),
+    Fault("last kernel row dropped", "The last row of each filter is never multiplied.", TAPS, _some_rows(slice(-1))),
+    Fault(
+        "first kernel row dropped",
+        "The first row of each filter is never multiplied.",
+        TAPS,
+        _some_rows(slice(1, None)),
+    ),
+    Fault(
+        "last kernel column dropped",
+        "The last column of each filter is never multiplied.",
+        TAPS,
+        _some_columns(slice(-1)),
+    ),
+    Fault(
+        "first kernel column dropped",
+        "The first column of each filter is never multiplied.",
+        TAPS,
+        _some_columns(slice(1, None)),
+    ),
+    Fault("last channel dropped", "The last channel of each group is never read.", CHANNELS, _some_channels(slice(-1))),
+    Fault(
+        "first channel dropped",
+        "The first channel of each group is never read.",
+        CHANNELS,
+        _some_channels(slice(1, None)),
+    ),
+)
+
+
+def _whole_vectors(right: Reading, lanes: int) -> Reading | None:
+    count = right.geometry.group_channels // lanes * lanes
+    return replace(right, channels=right.channels[:, :count], weight=right.weight[:, :count])
+
+
+def _lanes(right: Reading, evidence: Evidence | None) -> list[int]:
+    return [
+        lanes
+        for lanes in (4, 8, 16, 32)
+        if right.geometry.group_channels > lanes and right.geometry.group_channels % lanes
+    ]
+
+
+FAMILIES = (
+    Family(
+        "channels beyond the last {} dropped",
+        "The channels of a group are read {} at a time, and what is left of them never.",
+        CHANNELS,
+        _whole_vectors,
+        _lanes,
+    ),
+)

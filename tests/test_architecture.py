@@ -14,12 +14,12 @@ PACKAGE = Path(nc.__file__).parent
 FILES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in sorted(PACKAGE.rglob("*.py"))}
 TREES = {room: ast.parse(path.read_text()) for room, path in FILES.items()}
 KERNEL_ROOMS = [room for room in FILES if room.startswith("kernels.")]
-NETWORK_ROOMS = [room for room in FILES if room.startswith("networks.")]
+NETWORK_ROOMS = [room for room in FILES if room.startswith("networks.") and room != "networks.execution"]
 
 # From the ground up: a room stands on rooms of lower floors alone.
 FLOORS = [
     {"arguments"},
-    {"geometry"},
+    {"figures", "geometry"},
     {"arrays", "counts", "reference", "threads"},
     {"judge.call", "judge.formats"},
     {"judge.model"},
@@ -33,6 +33,11 @@ FLOORS = [
     {"judge.diagnosis"},
     {"judge.audit"},
     {"judge.report"},
+    {"judge.case_files", "judge.geometries", "judge.probes", "judge.shapes", "judge.shrink"},
+    {"judge.case", "judge.trial"},
+    {"judge.adapters.foreign", "judge.adapters.layouts", "judge.apart", "judge.named", "judge.summary"},
+    {"judge.adapters.__init__", "judge.run"},
+    {"judge.runner"},
     {"judge.__init__"},
     {"networks.layer"},
     {"networks.network"},
@@ -42,7 +47,8 @@ FLOORS = [
         *("networks.alexnet", "networks.convnext", "networks.efficientnet", "networks.litehrnet", "networks.mobilenet"),
         *("networks.resnet", "networks.shufflenet", "networks.vgg", "networks.xception"),
     },
-    {"networks.__init__"},
+    {"networks.catalogue"},
+    {"networks.totals"},
     {"conventions.facts"},
     {"conventions.convention"},
     {"conventions.article", "conventions.tools"},
@@ -58,13 +64,15 @@ FLOORS = [
     {"layouts.__init__"},
     {"workspace"},
     {"plan", "rearrange"},
+    {"networks.execution"},
+    {"networks.__init__"},
     {"functional"},
     {"machine"},
     {"text"},
-    {"console", "explain"},
+    {"console", "explain", "layer_table"},
     {"demo"},
     {"commands.__init__", "commands.options"},
-    {"commands.bench", "commands.demo", "commands.explain", "commands.versions"},
+    {"commands.bench", "commands.count", "commands.demo", "commands.explain", "commands.versions"},
     {"cli"},
     {"__init__", "__main__"},
 ]
@@ -82,7 +90,10 @@ MAY_IMPORT = {
     "arrays": {"npconv.arguments", "npconv.geometry", "numpy"},
     "receptive": {"npconv.arguments", "npconv.geometry", "npconv.networks"},
     "threads": {"npconv.arguments", "npconv.geometry"},
-    **{room: {"npconv.arguments", "npconv.counts", "npconv.geometry", "npconv.networks"} for room in NETWORK_ROOMS},
+    **{
+        room: {f"npconv.{home}" for home in ("arguments", "counts", "figures", "geometry", "networks")}
+        for room in NETWORK_ROOMS
+    },
     **{room: {"npconv.kernels", "numpy", "numba", "llvmlite"} for room in KERNEL_ROOMS},
 }
 

@@ -1,0 +1,177 @@
+"""What a run found, as a reader and a program want it."""
+
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from npconv.arrays import Array
+from npconv.judge.call import Call
+from npconv.judge.case import Case
+from npconv.judge.model import Model
+from npconv.judge.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Finding:
+    """A mistake, on the smallest case that shows it.
+
+    Parameters
+    ----------
+    names : tuple of str
+        What it may be, after all the cases that failed so: the known mistakes, or the trouble.
+    count : int
+        Cases that failed so.
+    case : Case
+        The smallest one.
+    call : Call
+        Its arrays and options.
+    y : ndarray or None
+        What the function gave, if it gave something.
+    text : str
+        What is wrong, in sentences.
+    path : path or None
+        File that replays it.
+    """
+
+    names: tuple[str, ...]
+    count: int
+    case: Case
+    call: Call
+    y: Array | None
+    text: str
+    path: Path | None = None
+
+    def __str__(self) -> str:
+        lines = [
+            f"{' or '.join(self.names)} ({_many(self.count, 'case')})",
+            *self.text.splitlines(),
+            f"smallest case: {self.case}",
+        ]
+        if self.path is not None:
+            lines.append(f"replay: npconv check {self.path}")
+        return "\n    ".join(lines)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Summary:
+    """What came of all the cases that a function was asked for; printed, it says so.
+
+    Parameters
+    ----------
+    name : str
+        The function.
+    model : Model
+        Arithmetic that it was held to.
+    dtype : str
+        Type of the operands.
+    seed : int
+        Where chance began.
+    verdicts : dict of int
+        Number of cases of each verdict.
+    failures : int
+        Cases in which something was wrong.
+    skipped : int
+        Cases that it refused by `NotImplementedError`.
+    geometries : int
+        Different geometries among the cases that it did not refuse.
+    findings : tuple of Finding
+        What was wrong, the most frequent first.
+    unseen : tuple of str
+        What none of the geometries had that it did not refuse.
+    refusals : tuple of str
+        Its words when it refused.
+    types : tuple of str
+        Types of its outputs, other than that of the operands.
+    seconds : float
+        How long it all took.
+    """
+
+    name: str
+    model: Model
+    dtype: str
+    seed: int
+    verdicts: dict[str, int]
+    failures: int
+    skipped: int
+    geometries: int
+    findings: tuple[Finding, ...]
+    unseen: tuple[str, ...]
+    refusals: tuple[str, ...]
+    types: tuple[str, ...]
+    seconds: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """WRONG if anything was found, INCONCLUSIVE if nothing could be judged, else the weakest that was given."""
+        if self.findings:
+            return Verdict.WRONG
+        return next((v for v in (Verdict.WITHIN_BOUND, Verdict.EXACT) if self.verdicts.get(v)), Verdict.INCONCLUSIVE)
+
+    def __str__(self) -> str:
+        judged = ", ".join(f"{number:,} {verdict}" for verdict, number in sorted(self.verdicts.items()))
+        lines = [
+            f"{self.name}: {self.verdict}",
+            f"  {_many(sum(self.verdicts.values()), 'case')} judged on {_many(self.geometries, 'geometry')}: {judged or 'none'}",
+            f"  {self.dtype}, {self.model}; seed {self.seed}; {self.seconds:.1f} s",
+        ]
+        if self.skipped:
+            words = "; ".join(word for word in self.refusals if word)
+            lines.append(f"  {_many(self.skipped, 'case')} skipped, as it refused them{f': {words}' if words else ''}")
+        if self.unseen:
+            lines.append(f"  never judged: {', '.join(self.unseen)}")
+        if self.types:
+            lines.append(f"  its outputs are {' and '.join(self.types)}")
+        lines += [f"\n{i}. {finding}" for i, finding in enumerate(self.findings, 1)]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(str(self))}</pre>"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything but the arrays, ready for ``json.dumps``."""
+        plain = (
+            "name",
+            "dtype",
+            "seed",
+            "verdicts",
+            "failures",
+            "skipped",
+            "geometries",
+            "unseen",
+            "refusals",
+            "types",
+        )
+        return {
+            "verdict": str(self.verdict),
+            "model": str(self.model),
+            **{name: getattr(self, name) for name in plain},
+            "seconds": round(self.seconds, 3),
+            "findings": [_as_json(finding) for finding in self.findings],
+        }
+
+    def raise_if_wrong(self) -> None:
+        """Raise an `AssertionError` with the summary as its text, if anything was found."""
+        if self.findings:
+            raise AssertionError(str(self))
+
+
+def _as_json(finding: Finding) -> dict[str, Any]:
+    g = finding.case.geometry
+    return {
+        "names": finding.names,
+        "count": finding.count,
+        "text": finding.text,
+        "probe": finding.case.probe.name,
+        "x_shape": g.x_shape,
+        "weight_shape": g.weight_shape,
+        "bias": finding.call.bias is not None,
+        **finding.call.options,
+        "file": None if finding.path is None else str(finding.path),
+    }
+
+
+def _many(number: int, noun: str) -> str:
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number:,} {noun.removesuffix('y')}ies" if noun.endswith("y") else f"{number:,} {noun}s"

@@ -54,6 +54,13 @@ def judge(actual: Array, expected: Expected, model: Model) -> Judgement:
     return Judgement(verdict, wrong, excess, reason)
 
 
+def likely(expected: Expected, model: Model) -> Array:
+    """Return errors that are rare in correct sums: ``6*sqrt(h)*u*S`` in place of ``h*u*S``. Sums of equal numbers can exceed it."""
+    h = expected.h
+    spared = np.maximum(h - 6.0 * np.sqrt(h), 0.0) * model.sums.unit * expected.S
+    return np.where(expected.bound < np.inf, np.maximum(expected.bound - spared, 0.0), np.inf)
+
+
 def _error(actual: Array, expected: Expected) -> Array:
     """Return how far outputs are from where they belong: infinitely, where one is not finite and the other is not the same."""
     y = expected.y
@@ -81,7 +88,7 @@ def _verdict(error: Array, wrong: Array, undecided: Array, expected: Expected, m
         blurred = (expected.bound > 0) & (expected.bound >= np.abs(expected.y))
     if 2 * blurred.sum() > total:
         return Verdict.INCONCLUSIVE, "for most outputs the bound is wider than the value: zeros would have passed"
-    suspicious = error > expected.likely(model)
+    suspicious = error > likely(expected, model)
     if suspicious.any():
         return Verdict.SUSPECT, f"{suspicious.sum():,} of {total:,} errors are unusually large, but within the bound"
     return Verdict.WITHIN_BOUND, "every error is within what rounding explains"

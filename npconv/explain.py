@@ -1,16 +1,19 @@
-"""One layer as standard, grouped and separable convolution: what each needs, and the formulas with the numbers put in.
+"""One layer as standard, grouped, depthwise and separable convolution: what each needs, and the formulas with the numbers put in.
 
 Computed from shapes alone, so that an answer comes without waiting for a compiler.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import gcd
 from typing import Any
 
-from npconv.arguments import PaddingLike, PairLike, index, pair
-from npconv.counts import OpCount, conv2d_counts, conv2d_parameters
+from npconv.arguments import PaddingLike, PairLike, ShapeLike, index, pair
+from npconv.conventions import CONVENTIONS, Convention, Facts
+from npconv.conventions.facts import PaddingWord
+from npconv.counts import OpCount
 from npconv.geometry import Geometry, conv2d_geometry, covered_outputs, valid_taps
+from npconv.networks import Layer
 from npconv.text import Row, by, share, stacked
 
 # The number of groups to show if none is asked for: the first that divides the channels and the filters.
@@ -18,39 +21,29 @@ USUAL_GROUPS = (4, 3, 2, 1)
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """One convolution: a standard or a grouped layer is one stage, a separable layer two."""
-
-    geometry: Geometry
-    bias: bool
-
-    @property
-    def counts(self) -> OpCount:
-        """Useful operations and those on padding, by their closed forms."""
-        return conv2d_counts(self.geometry, self.bias)
-
-    @property
-    def parameters(self) -> int:
-        """Numbers that are learned: weights, and biases if there are any."""
-        return conv2d_parameters(self.geometry, self.bias)
-
-
-@dataclass(frozen=True, slots=True)
 class Form:
-    """One way to build the layer."""
+    """One way to build what was asked for: a single layer, or for a separable one two."""
 
     name: str
-    stages: tuple[Stage, ...]
+    layers: tuple[Layer, ...]
+    padding_word: PaddingWord = ""
 
     @property
     def counts(self) -> OpCount:
-        """Operations of all stages."""
-        return sum((stage.counts for stage in self.stages), OpCount())
+        """Operations of all layers."""
+        return sum((layer.counts for layer in self.layers), OpCount())
 
     @property
     def parameters(self) -> int:
-        """Learned numbers of all stages."""
-        return sum(stage.parameters for stage in self.stages)
+        """Learned numbers of all layers."""
+        return sum(layer.parameters for layer in self.layers)
+
+    def printed(self, convention: Convention) -> int | None:
+        """Return what a tool prints, or None where it stops with an error."""
+        seen = [replace(Facts.of_layer(layer), padding_word=self.padding_word) for layer in self.layers]
+        numbers = [convention.rule(facts) for facts in seen]
+        images = max(1, self.layers[0].x_shape[0]) if convention.per_image else 1
+        return None if None in numbers else sum(filter(None, numbers)) // images
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +69,8 @@ def explain(
     dilation: PairLike = 1,
     groups: int | None = None,
     bias: bool = False,
-) -> tuple[Form, Form, Form]:
-    """Return one layer in three forms: standard, grouped, and depthwise separable.
+) -> tuple[Form, ...]:
+    """Return one layer in four forms: standard, grouped, depthwise, and depthwise separable.
 
     Parameters
     ----------
@@ -101,7 +94,8 @@ def explain(
     Returns
     -------
     tuple of Form
-        The standard, the grouped and the separable form.
+        The standard, the grouped, the depthwise and the separable form. The depthwise form has O filters if that is a
+        multiple of C, else C, and a bias if there is one.
 
     Raises
     ------
@@ -111,37 +105,42 @@ def explain(
     Examples
     --------
     >>> [form.counts.mul for form in explain((1, 4, 5, 5), 8, 3)]
-    [2592, 648, 612]
+    [2592, 648, 648, 612]
     """
     kernel = pair("explain", "kernel_size", kernel_size, 1)
     C = x_shape[1] if len(x_shape) == 4 else 1
 
-    def stage(shape: tuple[int, ...], weight: tuple[int, ...], biased: bool, **options: Any) -> Stage:
-        return Stage(conv2d_geometry(shape, weight, operation="explain", **options), biased)
+    def layer(name: str, shape: ShapeLike, weight: ShapeLike, biased: bool, **options: Any) -> Layer:
+        g = conv2d_geometry(shape, weight, operation="explain", **options)
+        return Layer(name, g.x_shape, g.weight_shape, g.stride, g.padding, g.dilation, g.groups, biased)
 
     options = {"stride": stride, "padding": padding, "dilation": dilation}
-    standard = stage(x_shape, (filters, C, *kernel), bias, **options)
+    standard = layer("standard", x_shape, (filters, C, *kernel), bias, **options)
     usual = next(g for g in USUAL_GROUPS if gcd(C, filters) % g == 0)
     groups = usual if groups is None else index("explain", "groups", groups, 1)
     # Too many groups leave no channel; the complaint is to be about groups, which the user gave, not about a weight.
-    grouped = stage(x_shape, (filters, C // groups or 1, *kernel), bias, groups=groups, **options)
-    depthwise = stage(x_shape, (C, 1, *kernel), False, groups=C, **options)
-    pointwise = stage(depthwise.geometry.y_shape, (filters, C, 1, 1), bias)
+    grouped = layer("grouped", x_shape, (filters, C // groups or 1, *kernel), bias, groups=groups, **options)
+    O = C if filters % C else filters
+    depthwise = layer("depthwise", x_shape, (O, 1, *kernel), bias, groups=C, **options)
+    per_channel = layer("separable, depthwise", x_shape, (C, 1, *kernel), False, groups=C, **options)
+    pointwise = layer("separable, then 1x1", per_channel.y_shape, (filters, C, 1, 1), bias)
+    word: PaddingWord = "same" if padding == "same" else "valid" if padding == "valid" else ""
     return (
-        Form("standard", (standard,)),
-        Form(f"{groups} groups" if groups > 1 else "1 group", (grouped,)),
-        Form("separable", (depthwise, pointwise)),
+        Form("standard", (standard,), word),
+        Form(f"{groups} groups" if groups > 1 else "1 group", (grouped,), word),
+        Form("depthwise", (depthwise,), word),
+        Form("separable", (per_channel, pointwise), word),
     )
 
 
 def heading(forms: tuple[Form, ...]) -> str:
     """Return the layer in one line."""
-    g = forms[0].stages[0].geometry
+    g = forms[0].layers[0].geometry
     (top, bottom), (left, right) = g.padding
     return (
         f"x {by(g.x_shape)} -> y {by(g.y_shape)}: kernel {g.KH}x{g.KW}, stride {by(g.stride)}, "
         f"dilation {by(g.dilation)}, padding {top} top, {bottom} bottom, {left} left, {right} right, "
-        f"{'with' if forms[0].stages[0].bias else 'no'} bias"
+        f"{'with' if forms[0].layers[0].bias else 'no'} bias"
     )
 
 
@@ -154,8 +153,8 @@ def rows(forms: tuple[Form, ...]) -> list[Row]:
 
     return [
         ("", *(form.name for form in forms)),
-        *stacked("weight", [[by(stage.geometry.weight_shape) for stage in form.stages] for form in forms]),
-        ("output", *(by(form.stages[-1].geometry.y_shape) for form in forms)),
+        *stacked("weight", [[by(layer.weight_shape) for layer in form.layers] for form in forms]),
+        ("output", *(by(form.layers[-1].y_shape) for form in forms)),
         numbers("parameters", [form.parameters for form in forms]),
         numbers("products", [c.dense_mul for c in counts]),
         numbers("  useful", [c.mul for c in counts]),
@@ -173,19 +172,14 @@ def rows(forms: tuple[Form, ...]) -> list[Row]:
 
 def derivations(forms: tuple[Form, ...]) -> Iterator[tuple[str, list[str]]]:
     """Yield the name of each part of the calculation, and its lines."""
-    g = forms[0].stages[0].geometry
+    g = forms[0].layers[0].geometry
     yield "Sizes and taps, the same in every form", [*map(str, sizes(g)), *taps(g)]
     for form in forms:
-        for stage in form.stages:
-            g = stage.geometry
-            name = f"{form.name[0].upper()}{form.name[1:]}"
-            if len(form.stages) > 1:
-                name += (
-                    ", depthwise"
-                    if stage is form.stages[0]
-                    else ", then 1x1, which meets no padding: Vh = Ah = OH, Vw = Aw = OW"
-                )
-            yield f"{name}: weight {by(g.weight_shape)}, g = {g.groups}", [*map(str, needs(stage))]
+        for layer in form.layers:
+            name = f"{layer.name[0].upper()}{layer.name[1:]}"
+            if layer.name.endswith("1x1"):
+                name += ", which meets no padding: Vh = Ah = OH, Vw = Aw = OW"
+            yield f"{name}: weight {by(layer.weight_shape)}, g = {layer.groups}", [*map(str, needs(layer))]
 
 
 def sizes(g: Geometry) -> Iterator[Formula]:
@@ -214,19 +208,19 @@ def taps(g: Geometry) -> Iterator[str]:
         yield f"{f'on the image, {what}s':<21} {pairs}; A{i} = {A:,} of {outputs:,} output {what}s"
 
 
-def needs(stage: Stage) -> Iterator[Formula]:
+def needs(layer: Layer) -> Iterator[Formula]:
     """Yield the formulas of outputs, parameters, products and additions."""
-    g, counts = stage.geometry, stage.counts
+    g, counts = layer.geometry, layer.counts
     (Vh, Vw), (Ah, Aw) = (valid_taps(*axis) for axis in g.axes), (covered_outputs(*axis) for axis in g.axes)
     yield Formula("P, outputs", "N*O*OH*OW", f"{g.N}*{g.O}*{g.OH}*{g.OW}", g.P)
     yield Formula("K, products of one", "(C//g)*KH*KW", f"({g.C}//{g.groups})*{g.KH}*{g.KW}", g.K)
-    if stage.bias:
-        yield Formula("parameters", "O*K + O", f"{g.O}*{g.K} + {g.O}", stage.parameters)
+    if layer.bias:
+        yield Formula("parameters", "O*K + O", f"{g.O}*{g.K} + {g.O}", layer.parameters)
     else:
-        yield Formula("parameters", "O*K", f"{g.O}*{g.K}", stage.parameters)
+        yield Formula("parameters", "O*K", f"{g.O}*{g.K}", layer.parameters)
     yield Formula("products", "P*K", f"{g.P}*{g.K}", counts.dense_mul)
     yield Formula("  useful", "N*O*(C//g)*Vh*Vw", f"{g.N}*{g.O}*({g.C}//{g.groups})*{Vh}*{Vw}", counts.mul)
-    if stage.bias:
+    if layer.bias:
         yield Formula("additions", "P*K", f"{g.P}*{g.K}", counts.dense_add)
         yield Formula("  useful", "N*O*(C//g)*Vh*Vw", f"{g.N}*{g.O}*({g.C}//{g.groups})*{Vh}*{Vw}", counts.add)
     else:
@@ -239,33 +233,60 @@ def needs(stage: Stage) -> Iterator[Formula]:
         )
 
 
+def tools(forms: tuple[Form, ...]) -> list[Row]:
+    """Return what each counting tool would print, as rows of text, the first of them the names."""
+    return [
+        ("", *(form.name for form in forms), "which are"),
+        *((name, *printed(forms, convention)) for name, convention in CONVENTIONS.items()),
+    ]
+
+
+def printed(forms: tuple[Form, ...], convention: Convention) -> Iterator[str]:
+    """Yield what one tool would print for each form, and what that is."""
+    numbers = [form.printed(convention) for form in forms]
+    yield from ("an error" if number is None else f"{number:,}" for number in numbers)
+    # Some tools do not see a layer whose padding is given by a word.
+    in_numbers = [replace(form, padding_word="").printed(convention) for form in forms]
+    but = "" if numbers == in_numbers else f', but mistaken about padding "{forms[0].padding_word}"'
+    yield convention.unit.name + but
+
+
 def as_json(forms: tuple[Form, ...]) -> dict[str, Any]:
     """Return the same numbers as a structure of lists and dictionaries; counts carry the names of `OpCount`."""
     return {
-        "x_shape": forms[0].stages[0].geometry.x_shape,
+        "x_shape": forms[0].layers[0].x_shape,
         "forms": [
             {
                 "name": form.name,
-                "y_shape": form.stages[-1].geometry.y_shape,
+                "y_shape": form.layers[-1].y_shape,
                 "parameters": form.parameters,
                 "counts": judged(form.counts),
-                "stages": [
-                    {
-                        "weight_shape": stage.geometry.weight_shape,
-                        "y_shape": stage.geometry.y_shape,
-                        "stride": stage.geometry.stride,
-                        "padding": stage.geometry.padding,
-                        "dilation": stage.geometry.dilation,
-                        "groups": stage.geometry.groups,
-                        "bias": stage.bias,
-                        "parameters": stage.parameters,
-                        "counts": judged(stage.counts),
-                    }
-                    for stage in form.stages
-                ],
+                "tools": {name: form.printed(convention) for name, convention in CONVENTIONS.items()},
+                "stages": [{**told(layer), "counts": judged(layer.counts)} for layer in form.layers],
             }
             for form in forms
         ],
+    }
+
+
+def records(forms: tuple[Form, ...]) -> Iterator[dict[str, Any]]:
+    """Yield the same numbers layer by layer, for a table that another program reads."""
+    for form in forms:
+        for layer in form.layers:
+            yield {"form": form.name, "x_shape": layer.x_shape, **told(layer), **judged(layer.counts)}
+
+
+def told(layer: Layer) -> dict[str, Any]:
+    """Return what a layer is, by name."""
+    return {
+        "weight_shape": layer.weight_shape,
+        "y_shape": layer.y_shape,
+        "stride": layer.stride,
+        "padding": layer.padding,
+        "dilation": layer.dilation,
+        "groups": layer.groups,
+        "bias": layer.bias,
+        "parameters": layer.parameters,
     }
 
 

@@ -32,4 +32,15 @@ def share(part: int, whole: int) -> str:
     >>> share(1, 8), share(0, 0)
     ('12.5%', '-')
     """
-    return f"{part / whole:.1%}" if whole else "-"
+    if not part:
+        return "0%" if whole else "-"
+    return f"{part / whole:.1%}"
+
+
+def square(pair: tuple[int, int]) -> str:
+    """Return rows and columns, once if they are the same.
+
+    >>> square((3, 3)), square((3, 1))
+    ('3', '3x1')
+    """
+    return str(pair[0]) if pair[0] == pair[1] else by(pair)

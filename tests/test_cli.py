@@ -1,176 +1,18 @@
-"""The command: what it prints, where it prints it, and how it ends. The demo has a file of its own."""
+"""The command: where it prints, how it ends, and its shorter parts. The longer ones have files of their own."""
 
-import ast
-import json
-import operator
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import npconv as nc
-from npconv import cli, console, explain
+from command_line import piped, pretend_terminal, refused
+from npconv import cli, console
 
-# 2 channels of 3x3, 4 filters of 2x2, a zero on every side: 4x4 outputs. Of the 2 taps of an axis each meets 3 pixels, so V = 6,
-# and all 4 outputs of an axis see one, so A = 4.
 SMALL = ["explain", "1x2x3x3", "--out", "4", "-k", "2", "-p", "1"]
-BY_HAND = {
-    # 4*4*4 outputs of 2*2*2 products, 7 additions each; useful 4*2*6*6 products, 4*4*4 additions fewer.
-    "standard": {"mul": 288, "add": 224, "padding_mul": 512 - 288, "padding_add": 448 - 224},
-    # One channel a filter: half the products; an addition fewer an output as before.
-    "2 groups": {"mul": 144, "add": 80, "padding_mul": 256 - 144, "padding_add": 192 - 80},
-    # 2*4*4 outputs of 4 products; then 4*4*4 outputs of 2 products, none on padding.
-    "separable": {"mul": 72 + 128, "add": 40 + 64, "padding_mul": 128 - 72, "padding_add": 96 - 40},
-}
-
-
-def piped(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command as a process of its own whose output goes to a pipe; a warning would end it."""
-    program = "import sys; from npconv.cli import main; sys.exit(main())"
-    command = [sys.executable, "-W", "error", "-c", program, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **environment})
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """Run the command, which has to refuse without a traceback, and return what it says."""
-    try:
-        code = cli.main(arguments)
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else -1
-    captured = capsys.readouterr()
-    assert code == 2
-    assert captured.out == ""
-    assert "Traceback" not in captured.err
-    return captured.err
-
-
-def pretend_terminal(monkeypatch: pytest.MonkeyPatch, columns: int = 80) -> None:
-    """Let standard output, as it is captured now, pass for a terminal."""
-    for name, value in {"TERM": "xterm-256color", "COLUMNS": str(columns)}.items():
-        monkeypatch.setenv(name, value)
-    for name in ("NO_COLOR", "TTY_COMPATIBLE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-
-
-def test_numbers_are_those_worked_by_hand(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main([*SMALL, "--json"]) == 0
-    result = json.loads(capsys.readouterr().out)
-    assert result["x_shape"] == [1, 2, 3, 3]
-    assert {form["name"]: form["counts"] for form in result["forms"]} == BY_HAND
-    assert [form["parameters"] for form in result["forms"]] == [4 * 8, 4 * 4, 2 * 4 + 4 * 2]
-    assert [[stage["weight_shape"] for stage in form["stages"]] for form in result["forms"]] == [
-        [[4, 2, 2, 2]],
-        [[4, 1, 2, 2]],
-        [[2, 1, 2, 2], [4, 2, 1, 1]],
-    ]
-    assert all(form["y_shape"] == [1, 4, 4, 4] for form in result["forms"])
-
-
-def test_a_bias_adds_to_every_form(capsys: pytest.CaptureFixture[str]) -> None:
-    cli.main([*SMALL, "--bias", "--json"])
-    standard, grouped, separable = json.loads(capsys.readouterr().out)["forms"]
-    assert [form["parameters"] for form in (standard, grouped, separable)] == [36, 20, 20]
-    # As many additions as products, but in the depthwise stage, which has no bias.
-    assert standard["counts"]["add"] == standard["counts"]["mul"] == 288
-    assert grouped["counts"]["add"] == grouped["counts"]["mul"] == 144
-    assert separable["counts"]["add"] == 40 + 128
-    assert [stage["bias"] for stage in separable["stages"]] == [False, True]
-
-
-def test_options_reach_the_layer(capsys: pytest.CaptureFixture[str]) -> None:
-    options = ["-k", "3x5", "-s", "2x1", "-p", "1x2", "-d", "1,2", "-g", "3"]
-    cli.main(["explain", "2,6,11,13", "--out", "9", *options, "--json"])
-    standard, grouped, separable = json.loads(capsys.readouterr().out)["forms"]
-    wanted = {"stride": (2, 1), "padding": (1, 2), "dilation": (1, 2)}
-    counts = nc.count_conv2d((2, 6, 11, 13), (9, 2, 3, 5), stride=(2, 1), padding=(1, 2), dilation=(1, 2), groups=3)
-    assert grouped["counts"] == {name: getattr(counts, name) for name in grouped["counts"]}
-    shape = nc.conv2d_output_shape((2, 6, 11, 13), (9, 6, 3, 5), stride=(2, 1), padding=(1, 2), dilation=(1, 2))
-    assert {tuple(form["y_shape"]) for form in (standard, grouped, separable)} == {shape}
-    stage = separable["stages"][0]
-    assert {name: tuple(stage[name]) for name in ("stride", "dilation")} == {
-        name: wanted[name] for name in ("stride", "dilation")
-    }
-    assert stage["padding"] == [[1, 1], [2, 2]]
-
-
-@pytest.mark.parametrize(("channels", "filters", "groups"), [(12, 8, 4), (9, 6, 3), (6, 10, 2), (3, 64, 1), (5, 7, 1)])
-def test_groups_that_are_not_given_divide(channels: int, filters: int, groups: int) -> None:
-    _, grouped, _ = explain.explain((1, channels, 5, 5), filters, 3)
-    assert grouped.stages[0].geometry.groups == groups
-    assert grouped.name == (f"{groups} groups" if groups > 1 else "1 group")
-
-
-@pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("padding", [0, (1, 2), "same"])
-def test_formulas_say_what_they_compute(padding: Any, bias: bool) -> None:
-    forms = explain.explain((2, 6, 11, 13), 9, (3, 5), stride=(2, 1), padding=padding, dilation=(1, 2), bias=bias)
-    for stage in (stage for form in forms for stage in form.stages):
-        g = stage.geometry
-        letters: dict[str, int] = {name: getattr(g, name) for name in ("N", "C", "H", "W", "O", "KH", "KW", "OH", "OW")}
-        ((letters["top"], letters["bottom"]), (letters["left"], letters["right"])) = g.padding
-        letters["sh"], letters["sw"] = g.stride
-        letters["dh"], letters["dw"] = g.dilation
-        letters["g"], letters["P"], letters["K"] = g.groups, g.P, g.K
-        for i, n, outputs, step, gap, before in zip(
-            "hw", (g.H, g.W), (g.OH, g.OW), g.stride, g.dilation, (g.padding[0][0], g.padding[1][0]), strict=True
-        ):
-            taps = g.KH if i == "h" else g.KW
-            on_image = [[0 <= o * step + k * gap - before < n for k in range(taps)] for o in range(outputs)]
-            letters[f"V{i}"], letters[f"A{i}"] = sum(map(sum, on_image)), sum(map(any, on_image))
-        formulas = [*explain.sizes(g), *explain.needs(stage)]
-        assert len(formulas) == 9
-        for formula in formulas:
-            assert evaluated(formula.letters, letters) == evaluated(formula.numbers, {}) == formula.value, formula
-
-
-def evaluated(expression: str, letters: dict[str, int]) -> int:
-    """Return the value of an expression of letters and integers."""
-    operators = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.FloorDiv: operator.floordiv}
-
-    def value(node: ast.expr) -> int:
-        match node:
-            case ast.BinOp(left, operation, right):
-                result: int = operators[type(operation)](value(left), value(right))
-                return result
-            case ast.Name(letter):
-                return letters[letter]
-            case ast.Constant(int(number)):
-                return number
-        raise AssertionError(f"not a formula: {expression}")
-
-    return value(ast.parse(expression, mode="eval").body)
-
-
-def test_text_shows_the_layer_the_table_and_the_formulas(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(SMALL) == 0
-    text = capsys.readouterr().out
-    assert text.startswith("x 1x2x3x3 -> y 1x4x4x4: kernel 2x2, stride 1x1, dilation 1x1, padding 1 top, 1 bottom,")
-    lines = text.splitlines()
-    assert lines[1].split() == ["standard", "2", "groups", "separable"]
-    table = [line.split() for line in lines[2:18]]
-    assert ["weight", "4x2x2x2", "4x1x2x2", "2x1x2x2"] in table
-    assert ["4x2x1x1"] in table
-    assert ["products", "512", "256", "256"] in table
-    assert ["share", "on", "padding", "43.8%", "43.8%", "21.9%"] in table
-    assert ["additions", "100.0%", "42.9%", "35.7%"] in table
-    assert (
-        "  OH, output rows       (H + top + bottom - dh*(KH - 1) - 1)//sh + 1 = (3 + 1 + 1 - 1*(2 - 1) - 1)//1 + 1 = 4"
-        in lines
-    )
-    assert "  on the image, rows    Vh = 6 of 8 pairs (output row, tap); Ah = 4 of 4 output rows" in lines
-    assert "    useful              N*O*(C//g)*Vh*Vw = 1*4*(2//1)*6*6 = 288" in lines
-
-
-def test_an_empty_batch_has_no_shares(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["explain", "0x2x3x3", "--out", "4", "-k", "2"]) == 0
-    table = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["products", "0", "0", "0"] in table
-    assert ["share", "on", "padding", "-", "-", "-"] in table
+ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def test_a_pipe_gets_plain_text() -> None:
@@ -194,7 +36,26 @@ def test_a_narrow_terminal_loses_no_digit(monkeypatch: pytest.MonkeyPatch, capsy
     console.print_rows([("", "head"), ("label", "7" * 50)])
     text = capsys.readouterr().out
     assert text.count("7") == 50
-    assert max(len(line) for line in re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()) <= 24
+    assert max(len(line) for line in ESCAPES.sub("", text).splitlines()) <= 24
+
+
+def test_a_narrow_terminal_does_without_columns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [("", "spare", "more", "kept"), ("label", "1" * 9, "2" * 9, "3" * 9)]
+    for columns, shown in ((40, "123"), (35, "123"), (34, "23"), (25, "23"), (24, "3"), (10, "3")):
+        pretend_terminal(monkeypatch, columns)
+        console.print_rows(rows, spare=["spare", "more"])
+        text = ESCAPES.sub("", capsys.readouterr().out)
+        assert {digit for digit in "123" if digit in text} == set(shown), columns
+        named = [name for name, digit in (("spare", "1"), ("more", "2")) if digit not in shown]
+        assert ("narrow: " + ", ".join(named) in text) == bool(named)
+
+
+def test_text_is_not_read_as_markup(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    pretend_terminal(monkeypatch)
+    console.print_rows([("", "words"), ("a[bold]b", "x[/]y")], words=["words"])
+    assert "a[bold]b x[/]y" in ESCAPES.sub("", capsys.readouterr().out)
 
 
 def test_a_terminal_without_rich_gets_plain_text(
@@ -206,40 +67,6 @@ def test_a_terminal_without_rich_gets_plain_text(
     text = capsys.readouterr().out
     assert "288" in text
     assert "\x1b" not in text
-
-
-def test_explain_waits_for_no_compiler() -> None:
-    program = (
-        "import sys; from npconv.cli import main; code = main(sys.argv[1:]);"
-        "print(sorted({'numba', 'llvmlite', 'numpy', 'rich', 'matplotlib'} & set(sys.modules)), file=sys.stderr)"
-    )
-    command = [sys.executable, "-c", program, *SMALL]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert result.stderr == "[]\n"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["1x2x3", "--out", "4", "-k", "2"], "npconv: explain: x is 3-dimensional"),
-        (["1x2x3x3", "--out", "0", "-k", "2"], "npconv: explain: weight has O = 0"),
-        (["1x2x3x3", "--out", "4", "-k", "4"], "npconv: explain: the padded height"),
-        (["1x2x3x3", "--out", "4", "-k", "1x2x3"], "npconv: explain: kernel_size has length 3"),
-        (["1x2x3x3", "--out", "4", "-k", "2", "-s", "0"], "npconv: explain: stride is 0"),
-        (["1x2x3x3", "--out", "4", "-k", "2", "-g", "0"], "npconv: explain: groups is 0"),
-        (["1x2x3x3", "--out", "4", "-k", "2", "-g", "3"], "npconv: explain: x has 2 channels"),
-        (["1x2x3x3", "--out", "4", "-k", "2", "-p", "SAME"], "npconv: explain: padding is 'SAME'"),
-        (["1x2x3x3", "--out", "4", "-k", "2", "-p", "-1"], "npconv: explain: padding at the top is -1"),
-        (["1x2x3x3", "--out", "4", "-k", "2", "-p", "1,2,3,4"], "npconv: explain: padding is (1, 2, 3, 4)"),
-        (["1x2x3x3", "--out", "4", "-k", "two"], "argument -k/--kernel: 'two' is not made of integers"),
-        (["1x2x3x3", "--out", "4", "-k", "1.5"], "argument -k/--kernel: '1.5' is not made of integers"),
-        (["1x2x3.0x3", "--out", "4", "-k", "2"], "argument NxCxHxW: '1x2x3.0x3' is not made of integers"),
-        (["1x2x3x3", "-k", "2"], "the following arguments are required: --out"),
-        (["1x2x3x3", "--out", "4", "-k", "2", "--stri", "2"], "unrecognized arguments: --stri"),
-    ],
-)
-def test_mistakes_get_one_message(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
-    assert message in refused(capsys, "explain", *arguments)
 
 
 def test_a_command_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -281,8 +108,8 @@ def test_bench_says_where_the_benchmarks_are(
     assert "npconv: the benchmarks are no part of the installed package. Clone" in refused(capsys, "bench", "--quick")
 
 
-@pytest.mark.parametrize("command", [[], ["bench"], ["demo"], ["explain"], ["versions"]])
-def test_every_option_has_help(capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
+@pytest.mark.parametrize("command", [[], *([name.__name__.rpartition(".")[2]] for name in cli.COMMANDS)])
+def test_every_command_has_help(capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
     with pytest.raises(SystemExit) as end:
         cli.main([*command, "--help"])
     assert end.value.code == 0

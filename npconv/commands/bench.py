@@ -4,9 +4,13 @@ import argparse
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import npconv
 from npconv.commands.options import Commands, add_command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def add_to(commands: Commands) -> None:
@@ -29,5 +33,5 @@ def run(arguments: argparse.Namespace) -> int:
         )
     # Behind what is installed: the package that is measured is this one.
     sys.path.append(str(root))
-    code: int = import_module("bench.__main__").main(arguments.arguments, "npconv bench")
-    return code
+    main: Callable[..., int] = import_module("bench.__main__").main
+    return main(arguments.arguments, "npconv bench")

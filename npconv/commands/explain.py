@@ -5,13 +5,13 @@ import json
 
 from npconv import explain
 from npconv.commands import OK
-from npconv.commands.options import Commands, add_command, padding, size, sizes
-from npconv.console import print_line, print_rows
+from npconv.commands.options import Commands, add_command, add_formats, padding, size, sizes
+from npconv.console import print_csv, print_line, print_rows
 
 
 def add_to(commands: Commands) -> None:
     """Say what the command takes."""
-    about = "compare one layer as standard, grouped and separable: parameters, products, additions, with the formulas"
+    about = "compare one layer as standard, grouped, depthwise and separable: parameters, products, additions, and the formulas"
     parser = add_command(commands, "explain", about, run)
     parser.add_argument("x", metavar="NxCxHxW", type=sizes, help="shape of the input, such as 1x32x56x56")
     parser.add_argument(
@@ -42,7 +42,7 @@ def add_to(commands: Commands) -> None:
     parser.add_argument(
         "--bias", action="store_true", help="count a bias; that of the separable form belongs to its 1x1 convolution"
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_formats(parser, "stage")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -60,10 +60,15 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(explain.as_json(forms), indent=2))
         return OK
+    if arguments.csv:
+        print_csv([*explain.records(forms)])
+        return OK
     print_line(explain.heading(forms), "bold")
     print_rows(explain.rows(forms))
     for name, lines in explain.derivations(forms):
         print_line(f"\n{name}", "bold")
         for line in lines:
             print_line(f"  {line}")
+    print_line("\nWhat counting tools would print, and what articles say", "bold")
+    print_rows(explain.tools(forms), words=("which are",))
     return OK

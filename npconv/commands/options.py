@@ -22,6 +22,13 @@ def add_command(
     return parser
 
 
+def add_formats(parser: argparse.ArgumentParser, unit: str) -> None:
+    """Let a command print for other programs; CSV has a line for each unit."""
+    formats = parser.add_mutually_exclusive_group()
+    formats.add_argument("--json", action="store_true", help="print JSON")
+    formats.add_argument("--csv", action="store_true", help=f"print CSV, a line for each {unit}")
+
+
 def sizes(text: str) -> tuple[int, ...]:
     """Read sizes, such as 1x32x56x56 or 1,32,56,56."""
     try:

@@ -9,7 +9,7 @@ def convnext_t() -> Network:
 
     A layer norm follows the stem and each depthwise convolution, and precedes each 2x2 of stride 2 and the classifier.
     """
-    tape = Tape(padding="valid", bias=True, norm=False)
+    tape = Tape(padding="valid", bias=True, norm=False, activation=False)
     x = tape.conv("stem", (1, 3, 224, 224), 96, 4, stride=4, norm=True)
     for stage, (C, repeats) in enumerate(((96, 3), (192, 3), (384, 9), (768, 3)), 1):
         if stage > 1:
@@ -18,7 +18,7 @@ def convnext_t() -> Network:
         for block in range(repeats):
             at = f"stage{stage}.{block + 1}"
             y = tape.conv(f"{at}.depthwise", x, C, 7, padding=3, groups=C, norm=True)
-            y = tape.conv(f"{at}.expand", y, 4 * C)
+            y = tape.conv(f"{at}.expand", y, 4 * C, activation=True)
             x = tape.conv(f"{at}.project", y, C)
             # Layer scale: each channel is multiplied before it joins the sum.
             tape.norm_parameters += C

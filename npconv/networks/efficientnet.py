@@ -30,7 +30,7 @@ def efficientnet_b0() -> Network:
                 y = tape.conv(f"{at}.expand", y, expansion * x[1])
             y = tape.depthwise(f"{at}.depthwise", y, kernel, stride=first_stride if block == 0 else 1)
             tape.squeeze_excite(at, y, x[1] // 4)
-            x = tape.conv(f"{at}.project", y, O)
+            x = tape.conv(f"{at}.project", y, O, activation=False)
     x = tape.conv("head", x, 1280)
     tape.linear("fc", averaged(x), 1000)
     published = (

@@ -5,7 +5,7 @@ from npconv.networks.network import Network, Published
 from npconv.networks.tape import Tape, resized
 
 README = "HRNet/Lite-HRNet, README"
-NOTE = "in 2**20; batch norm and ReLU counted too, and each layer once"
+NOTE = "in 2**20; biases, batch norms and activations counted too, and each layer once"
 CHANNELS = (40, 80, 160, 320)
 
 
@@ -35,7 +35,7 @@ def litehrnet(name: str, repeats: tuple[int, ...], products: str, parameters: st
     # Each branch, from the smallest, is enlarged and added to the next.
     for number in (4, 3, 2, 1):
         x = separable(tape, f"head{number}", branches[number - 1], CHANNELS[max(0, number - 2)])
-    tape.conv("joints", x, 17, bias=True, norm=False)
+    tape.conv("joints", x, 17, bias=True, norm=False, activation=False)
     published = (
         Published(products, "products", README, NOTE),
         Published(parameters, "trainable_parameters", README),
@@ -43,10 +43,12 @@ def litehrnet(name: str, repeats: tuple[int, ...], products: str, parameters: st
     return tape.network(name, published)
 
 
-def separable(tape: Tape, name: str, x: Shape, O: int, *, stride: int = 1, times: int = 1) -> Shape:
-    """Note a depthwise 3x3 and a pointwise convolution."""
-    y = tape.depthwise(f"{name}.depthwise", x, 3, stride=stride, times=times)
-    return tape.conv(f"{name}.pointwise", y, O, times=times)
+def separable(
+    tape: Tape, name: str, x: Shape, O: int, *, stride: int = 1, activation: bool = True, times: int = 1
+) -> Shape:
+    """Note a depthwise 3x3 and a pointwise convolution, with an activation after the second alone."""
+    y = tape.depthwise(f"{name}.depthwise", x, 3, stride=stride, activation=False, times=times)
+    return tape.conv(f"{name}.pointwise", y, O, activation=activation, times=times)
 
 
 def stem(tape: Tape) -> Shape:
@@ -67,7 +69,7 @@ def weigh(tape: Tape, name: str, branches: list[Shape]) -> None:
     y = tape.conv(f"{name}.across.squeeze", resized(halves[-1], C), C // 8)
     tape.conv(f"{name}.across.excite", y, C)
     for number, half in enumerate(halves, 1):
-        tape.depthwise(f"{name}.depthwise{number}", half, 3)
+        tape.depthwise(f"{name}.depthwise{number}", half, 3, activation=False)
     for number, half in enumerate(halves, 1):
         tape.squeeze_excite(f"{name}.within{number}", half, half[1] // 4)
 
@@ -78,8 +80,10 @@ def fuse(tape: Tape, name: str, branches: list[Shape]) -> None:
         for j, x in enumerate(branches):
             y = x
             if j > i:
-                tape.conv(f"{name}.{j + 1}to{i + 1}", x, target[1])
+                tape.conv(f"{name}.{j + 1}to{i + 1}", x, target[1], activation=False)
             for step in range(j + 1, i + 1):
                 # The authors' program computes what comes from the largest branch twice, and adds both.
                 O, times = target[1] if step == i else x[1], 2 if j == 0 else 1
-                y = separable(tape, f"{name}.{j + 1}to{i + 1}.{step - j}", y, O, stride=2, times=times)
+                at = f"{name}.{j + 1}to{i + 1}.{step - j}"
+                y = separable(tape, at, y, O, stride=2, activation=step < i, times=times)
+        tape.activate(target)

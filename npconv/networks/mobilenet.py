@@ -20,7 +20,14 @@ V1_PUBLISHED = {
     (1, 192): table_row(f"{V1}, Table 7", "418 M", "4.2 M"),
     (1, 160): table_row(f"{V1}, Table 7", "290 M", "4.2 M"),
     (1, 128): table_row(f"{V1}, Table 7", "186 M", "4.2 M"),
-    (0.5, 160): (Published("77 M", "products", f"{SLIM}/mobilenet_v1.md"),),
+}
+# The models that were released have 1001 classes, one of them for nothing.
+V1_WIDTHS = {1: "4.24 M", 0.75: "2.59 M", 0.5: "1.34 M", 0.25: "0.47 M"}
+V1_RELEASED = {
+    224: ("569 M", "317 M", "150 M", "41 M"),
+    192: ("418 M", "233 M", "110 M", "34 M"),
+    160: ("291 M", "162 M", "77 M", "21 M"),
+    128: ("186 M", "104 M", "49 M", "14 M"),
 }
 
 # Expansion, filters, repeats and stride.
@@ -38,8 +45,21 @@ def mobilenet_v1(width: float = 1, resolution: int = 224) -> Network:
         x = tape.depthwise(f"conv{number}.depthwise", x, 3, stride=stride)
         x = tape.conv(f"conv{number}.pointwise", x, int(O * width))
     tape.linear("fc", averaged(x), 1000)
-    name = "mobilenet-v1" if (width, resolution) == (1, 224) else f"mobilenet-v1-{width}-{resolution}"
-    return tape.network(name, V1_PUBLISHED.get((width, resolution), ()))
+    published = V1_PUBLISHED.get((width, resolution), ())
+    if width in V1_WIDTHS and resolution in V1_RELEASED:
+        products = dict(zip(V1_WIDTHS, V1_RELEASED[resolution], strict=True))[width]
+        note = "without the first convolution" if width == 0.75 else ""
+        published += table_row(f"{SLIM}/mobilenet_v1.md", products, V1_WIDTHS[width], note)
+    return tape.network(v1_name(width, resolution), published)
+
+
+def v1_name(width: float, resolution: int) -> str:
+    """Return the name by which `network` takes a MobileNetV1.
+
+    >>> v1_name(1, 224), v1_name(0.75, 192)
+    ('mobilenet-v1', 'mobilenet-v1-0.75-192')
+    """
+    return "mobilenet-v1" if (width, resolution) == (1, 224) else f"mobilenet-v1-{width:g}-{resolution}"
 
 
 def mobilenet_v1_full() -> Network:
@@ -71,7 +91,7 @@ def mobilenet_v2() -> Network:
             if expansion > 1:
                 y = tape.conv(f"{at}.expand", y, expansion * x[1])
             y = tape.depthwise(f"{at}.depthwise", y, 3, stride=first_stride if block == 0 else 1)
-            x = tape.conv(f"{at}.project", y, O)
+            x = tape.conv(f"{at}.project", y, O, activation=False)
     x = tape.conv("conv2", x, 1280)
     tape.linear("fc", averaged(x), 1000)
     published = (

@@ -4,12 +4,10 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from npconv.counts import OpCount
+from npconv.figures import read_figure
 from npconv.networks.layer import Layer
 
 Quantity: TypeAlias = Literal["products", "convolution_products", "parameters", "trainable_parameters"]
-
-# What one of a printed unit is worth. Some tools mean 2**20 by a million, and it shows in the third digit.
-UNITS = {"": 1, "M": 10**6, "G": 10**9, "Mi": 2**20}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +45,7 @@ class Published:
         >>> Published("4.2 G", "products", "arXiv:1611.05431, Table 1").value
         4200000000
         """
-        number = self.figure.split()[0].replace(",", "")
-        return int(number.replace(".", "")) * self.digit
+        return int(read_figure(self.figure).value)
 
     @property
     def digit(self) -> int:
@@ -59,18 +56,16 @@ class Published:
         >>> Published("4.2 G", "products", "arXiv:1611.05431, Table 1").digit
         100000000
         """
-        number, _, unit = self.figure.partition(" ")
-        decimals = len(number.partition(".")[2])
-        return UNITS[unit] // int("1" + "0" * decimals)
+        return int(read_figure(self.figure).digit)
 
 
-def table_row(source: str, products: str, parameters: str) -> tuple[Published, ...]:
-    """Return the two figures that most papers print beside a network: products, and all parameters.
+def table_row(source: str, products: str, parameters: str, note: str = "") -> tuple[Published, ...]:
+    """Return the two figures that most papers print beside a network: products, which a note may go with, and all parameters.
 
     >>> [figure.quantity for figure in table_row("arXiv:1704.04861, Table 6", "569 M", "4.2 M")]
     ['products', 'trainable_parameters']
     """
-    return Published(products, "products", source), Published(parameters, "trainable_parameters", source)
+    return Published(products, "products", source, note), Published(parameters, "trainable_parameters", source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +84,9 @@ class Network:
         Scales and shifts that normalisations learn: 2 for each channel of a batch norm or layer norm, 1 of a layer scale.
     published : tuple of Published
         Figures to compare with.
+    norm_elements, activation_elements : int
+        Elements that go through normalisations, and through activations (ReLU and its like, and the gates of squeeze and
+        excitation), behind layers that are each run once; 0 if nobody noted them. Some tools count operations there.
 
     Examples
     --------
@@ -104,6 +102,8 @@ class Network:
     layers: tuple[Layer, ...]
     norm_parameters: int = 0
     published: tuple[Published, ...] = ()
+    norm_elements: int = 0
+    activation_elements: int = 0
 
     @property
     def counts(self) -> OpCount:
@@ -204,4 +204,4 @@ class Network:
         (4089184256, True)
         """
         total: int = getattr(self, published.quantity)
-        return abs(total - published.value) < published.digit or total == published.value
+        return read_figure(published.figure).rounding_of(total) is not None

@@ -63,7 +63,7 @@ def bottlenecks(
             y = tape.conv(f"{at}.3x3", y, width << stage, 3, stride=stride, groups=groups)
             y = tape.conv(f"{at}.expand", y, 256 << stage)
             if block == 0:
-                tape.conv(f"{at}.shortcut", x, 256 << stage, stride=stride)
+                tape.conv(f"{at}.shortcut", x, 256 << stage, stride=stride, activation=False)
             x = y
     tape.linear("fc", averaged(x), 1000)
     return tape.network(name, published)

@@ -12,8 +12,8 @@ def vgg_16() -> Network:
         for layer in range(repeats):
             x = tape.conv(f"conv{stage}_{layer + 1}", x, O, 3)
         x = pooled(x, 2, stride=2)
-    x = tape.linear("fc6", x, 4096)
-    x = tape.linear("fc7", x, 4096)
+    x = tape.linear("fc6", x, 4096, activation=True)
+    x = tape.linear("fc7", x, 4096, activation=True)
     tape.linear("fc8", x, 1000)
     published = (
         Published("138 M", "parameters", "arXiv:1409.1556, Table 2"),

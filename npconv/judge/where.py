@@ -50,7 +50,7 @@ def where(wrong: Array, geometry: Geometry) -> str:
     places = [
         indices(images, geometry.N, "image"),
         _channels(channels, geometry),
-        _plane(wrong.any((0, 1)), rows, columns, geometry),
+        _plane(np.any(wrong, (0, 1)), rows, columns, geometry),
     ]
     words = ", ".join(place.words for place in places if place.words) or "everywhere"
     total = places[0].count * places[1].count * places[2].count
@@ -63,8 +63,8 @@ def where(wrong: Array, geometry: Geometry) -> str:
 def indices(held: Array, size: int, noun: str) -> Place:
     """Return the smallest place on an axis of this size that holds some of its indices, in increasing order.
 
-    >>> indices(np.array([7, 15, 23]), 32, "output column")
-    Place(count=4, words='output columns 7 modulo 8')
+    >>> indices(np.array([7, 15, 23]), 24, "output column")
+    Place(count=3, words='output columns 7 modulo 8')
     """
     return min(_runs(held, size, noun), key=lambda place: place.count)
 
@@ -109,16 +109,13 @@ def _channels(held: Array, geometry: Geometry) -> Place:
     words = " of ".join(place.words for place in (inner, groups) if place.words)
     if inner.words and not groups.words:
         words += " of each group"
-    return (
-        Place(count, words)
-        if count < plain.count or (count == plain.count and plain.words and not inner.words)
-        else plain
-    )
+    simple = bool(plain.words) and not (inner.words and groups.words)
+    return Place(count, words) if count < plain.count or (count == plain.count and simple) else plain
 
 
 def _plane(held: Array, rows: Array, columns: Array, geometry: Geometry) -> Place:
     """Return the part of a plane: rows and columns, or the outputs whose windows touch padding, or a run in the order of memory."""
-    return min(_parts(held, rows, columns, geometry), key=lambda place: place.count)
+    return min(_parts(held, rows, columns, geometry), key=lambda place: (place.count, place.words.count(",")))
 
 
 def _parts(held: Array, rows: Array, columns: Array, geometry: Geometry) -> Iterator[Place]:

@@ -1,4 +1,4 @@
-"""``python -m bench [layers | networks | counting | startup]``, from the root of the repository."""
+"""``python -m bench COMMAND``, from the root of the repository: `COMMANDS` says which there are."""
 
 import argparse
 import os
@@ -9,23 +9,41 @@ from pathlib import Path
 
 from bench.worker import cores
 
+COMMANDS = {
+    "layers": "twelve layers, beside other libraries",
+    "networks": "every convolution of published networks; takes over an hour",
+    "calls": "the same layers by the functional call, beside PyTorch's",
+    "shuffle": "channel shuffle beside a copy and PyTorch, and folded into a convolution",
+    "separable": "depthwise separable convolution in one call and in two, beside PyTorch",
+    "counting": "that counting costs nothing",
+    "memory": "memory of a large layer at its peak",
+    "bits": "that no bit depends on threads, tile, method, batch or fusion; no times",
+    "startup": "imports and first calls of fresh processes",
+    "ladder": "from the naive loop to the peak, rung by rung",
+    "page": "write the tables and pictures of files of JSON lines as a page of the documentation; measures nothing",
+}
+
 
 def options(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
     """Return the options of the command line."""
     parser = argparse.ArgumentParser(
         prog=prog,
         description="Measure npconv: its speed beside other libraries, that counting is free, what it costs to begin.",
-        epilog="The exit status is 1 if a result is wrong, or if a run that is not --quick misses a bar.",
+        epilog="\n".join(f"  {name:<10} {about}" for name, about in COMMANDS.items())
+        + "\n\nWithout a command: layers, counting and startup. The exit status is 1 if a result is wrong, or if a run that is\n"
+        "not --quick misses a bar.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     add = parser.add_argument
     add(
         "command",
         nargs="?",
-        choices=["layers", "networks", "counting", "startup"],
-        help="layers: twelve layers; networks: every convolution of published networks, in over an hour; counting; "
-        "startup; by default all but networks",
+        choices=list(COMMANDS),
+        metavar="COMMAND",
+        help="what to measure; see below",
     )
+    add("files", nargs="*", type=Path, metavar="FILE", help="for page: files that --json has written")
     add("--quick", action="store_true", help="see that everything runs, in a minute or three; judges no bar")
     add("--set", metavar="NAME", help="layers to measure: twelve, networks or sweeps (default: as the command)")
     add("--only", default="", metavar="WORDS", help="only layers whose name, class or network contains this")
@@ -41,8 +59,11 @@ def options(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
         help="write each row, as soon as it is measured, to a file of JSON lines; rows that are there are not measured again",
     )
     add("--markdown", type=Path, metavar="FILE", help="write all tables to a page")
-    add("--pictures", type=Path, metavar="FOLDER", help="draw ratios, rooflines and sweeps into a folder")
+    add("--pictures", type=Path, metavar="FOLDER", help="draw ratios, rooflines, sweeps and the ladder into a folder")
+    add("--output", type=Path, metavar="FOLDER", help="for page: where it goes (default: docs/performance)")
     chosen = parser.parse_args(arguments)
+    if (chosen.command == "page") != bool(chosen.files):
+        parser.error("page needs files that --json has written, and nothing else takes files")
     most = len(cores(os.cpu_count() or 1))
     if not all(1 <= n <= most for n in chosen.threads or ()):
         parser.error(f"--threads {','.join(map(str, chosen.threads))}, but there are {most} cores")

@@ -1,7 +1,7 @@
 """What rows have to reach: each of the twelve layers by itself, the layers of the networks together."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -23,6 +23,7 @@ class Mean:
     dtype: str
     counts: Callable[[Row], bool]
     least: float
+    peer: str = "the best peer"
 
 
 MEANS = (
@@ -41,10 +42,12 @@ MEANS = (
         1.0,
     ),
     Mean("1x1", "float32", lambda row: row.layer.kind == "pointwise", 1.0),
-    Mean("all layers", "float64", lambda row: True, 2.5),
+    Mean("all layers", "float64", lambda row: True, 2.5, "PyTorch"),
 )
 # No layer that takes us longer than so many seconds may fall below this ratio: a shorter call is mostly the way to the kernel.
 LOWEST, SHORT = 0.95, 20e-6
+# What the gain of more threads has to reach, as a share of what the roof that bounds the layer gains, where one thread takes longer.
+SCALING, LONG = 0.93, 500e-6
 # The share of the peak that dense and pointwise layers of many products and wide rows have to reach.
 SHARE, MANY_PRODUCTS, WIDE = 0.9, 100_000_000, 14
 
@@ -85,9 +88,7 @@ def lowest(asked: str, rows: Sequence[Row], least: float, *, judged: bool) -> Ba
 def together(rows: Sequence[Row], *, judged: bool) -> list[Bar]:
     """Return how the layers of networks do, for each number of threads."""
     found = []
-    for threads in sorted({row.threads for row in rows}):
-        here = [row for row in rows if row.threads == threads]
-        on = f"on {threads} thread{'s' if threads > 1 else ''}"
+    for on, here in each_thread(rows):
         found += [mean_bar(mean, here, on, judged=judged) for mean in MEANS]
         single = [row for row in here if row.dtype == "float32"]
         long = [row for row in single if row.ours.median > SHORT]
@@ -95,14 +96,25 @@ def together(rows: Sequence[Row], *, judged: bool) -> list[Bar]:
         found.append(lowest(asked, long, LOWEST, judged=judged))
         found.append(peak_bar(single, on, judged=judged))
     found.append(threads_bar(rows, judged=judged))
+    found.append(scaling_bar(rows, judged=judged))
     return found
+
+
+def each_thread(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
+    """Yield each number of threads in words, and its rows."""
+    for threads in sorted({row.threads for row in rows}):
+        yield on_threads(threads), [row for row in rows if row.threads == threads]
+
+
+def on_threads(threads: int) -> str:
+    """Return a number of threads in words."""
+    return f"on {threads} thread{'s' if threads > 1 else ''}"
 
 
 def mean_bar(mean: Mean, rows: Sequence[Row], on: str, *, judged: bool) -> Bar:
     """Return how the geometric mean of some rows does; a wrong result among them is a miss."""
     counted = [row for row in rows if row.dtype == mean.dtype and mean.counts(row)]
-    peer = "PyTorch" if mean.dtype == "float64" else "the best peer"
-    asked = f"{mean.dtype} {mean.of}: geometric mean at least {mean.least} of {peer}, {on}"
+    asked = f"{mean.dtype} {mean.of}: geometric mean at least {mean.least} of {mean.peer}, {on}"
     ratios = ratios_of(counted)
     if not ratios:
         return Bar(asked, "-", None)
@@ -132,8 +144,7 @@ def peak_bar(rows: Sequence[Row], on: str, *, judged: bool) -> Bar:
 def threads_bar(rows: Sequence[Row], *, judged: bool) -> Bar:
     """Return how often more threads are slower than one: in every round, which chance makes of one row in 2**rounds."""
     asked = "more threads never slower than one in every round of a layer"
-    alone = {(row.layer, row.dtype): row for row in rows if row.threads == 1}
-    pairs = [(row, alone[row.layer, row.dtype]) for row in rows if row.threads > 1 and (row.layer, row.dtype) in alone]
+    pairs = beside_one_thread(rows)
     if not pairs:
         return Bar(asked, "-", None)
     slower = sum(bool(np.all(many.ours.seconds > one.ours.seconds)) for many, one in pairs)
@@ -141,6 +152,34 @@ def threads_bar(rows: Sequence[Row], *, judged: bool) -> Bar:
     worst = int(np.argmin(gains))
     measured = f"{slower} of {len(pairs)} rows slower; the lowest gain {gains[worst]:.2f}, {place(pairs[worst][0])}"
     return Bar(asked, measured, not slower if judged else None)
+
+
+def scaling_bar(rows: Sequence[Row], *, judged: bool) -> Bar:
+    """Return how near the gain of more threads comes to that of the loop of the calibration that bounds the layer."""
+    asked = f"layers above {LONG * 1e6:.0f} us: more threads gain at least {SCALING} of what the loops of the calibration gain"
+    shares = {
+        many: one.ours.median / many.ours.median / roof_gain(one, many)
+        for many, one in beside_one_thread(rows)
+        if one.ours.median > LONG
+    }
+    if not shares:
+        return Bar(asked, "-", None)
+    worst = min(shares, key=lambda row: shares[row])
+    reached = sum(share >= SCALING for share in shares.values())
+    measured = f"{reached} of {len(shares)} rows; the lowest {shares[worst]:.2f}, {place(worst)}, {worst.dtype}"
+    return Bar(asked, measured, reached == len(shares) if judged else None)
+
+
+def roof_gain(one: Row, many: Row) -> float:
+    """Return what more threads gain in multiply-adds among registers, or in copies where those take a layer longer."""
+    multiplying, copying = one.layer.flop / one.peak, one.layer.traffic(one.dtype) / one.bandwidth
+    return many.peak / one.peak if multiplying >= copying else many.bandwidth / one.bandwidth
+
+
+def beside_one_thread(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
+    """Return each row of more threads with that of one."""
+    alone = {(row.layer, row.dtype): row for row in rows if row.threads == 1}
+    return [(row, alone[row.layer, row.dtype]) for row in rows if row.threads > 1 and (row.layer, row.dtype) in alone]
 
 
 def place(row: Row) -> str:

@@ -1,9 +1,14 @@
 """Seconds of a call, unless the core was taken away meanwhile: such a call times somebody else."""
 
+import itertools
 import resource
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
+
+import numpy as np
+
+from bench.layers import Array
 
 Result = TypeVar("Result")
 
@@ -47,6 +52,18 @@ class Clock:
         self.calls += len(whole) + len(broken)
         self.interrupted += len(broken)
         return whole or broken
+
+    def pairs(self, one: Callable[[], float], other: Callable[[], float], seconds: float) -> Array:
+        """Return the seconds of calls of both, shape (pairs, 2): in turns one first and the other first, so that no order favours one."""
+        order = itertools.cycle((False, True))
+
+        def pair() -> tuple[float, float]:
+            if next(order):
+                second = other()
+                return one(), second
+            return one(), other()
+
+        return np.array(self.sample(pair, seconds))
 
     def interrupted_share(self) -> float:
         """Return which share of the calls was interrupted."""

@@ -4,7 +4,6 @@ import copy
 import dataclasses
 import importlib
 import inspect
-import itertools
 import math
 import sys
 import tempfile
@@ -125,20 +124,10 @@ class Pairs:
         return {"method": plan.method, "same_bits": outputs[0] == outputs[1], "tallies": tallies}
 
     def time(self, i: int, seconds: float) -> tuple[float, float]:
-        """Return for layer i the median log ratio, time with counters over time without, and the median time with.
-
-        The two kernels run in pairs, one first and then the other, so that neither drift nor the order favours one of them.
-        """
+        """Return for layer i the median log ratio, time with counters over time without, and the median time with."""
         call = self.calls[i]
-        order = itertools.cycle((False, True))
-
-        def pair() -> tuple[float, float]:
-            if next(order):
-                uncounted = call.run(call.uncounted)
-                return call.run(call.counted), uncounted
-            return call.run(call.counted), call.run(call.uncounted)
-
-        counted, uncounted = np.array(self.clock.sample(pair, seconds)).T
+        runs = partial(call.run, call.counted), partial(call.run, call.uncounted)
+        counted, uncounted = self.clock.pairs(*runs, seconds).T
         return float(np.median(np.log(counted / uncounted))), float(np.median(counted))
 
     def interrupted(self) -> float:

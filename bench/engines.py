@@ -1,21 +1,20 @@
 """The engines that are timed, behind the same few methods. They live in workers, and import their library there."""
 
 import contextlib
-import gc
 import importlib.metadata
 import importlib.util
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 
-from bench.clock import Clock, seconds_of
 from bench.layers import Array, Layer
+from bench.timed import Timed
 
 
-class Engine(ABC):
+class Engine(Timed, ABC):
     """A library with one layer ready, in as many variants as it has good ways to run it.
 
     Attributes
@@ -31,13 +30,6 @@ class Engine(ABC):
     label: ClassVar[str]
     packages: ClassVar[tuple[str, ...]]
     dtypes: ClassVar[tuple[str, ...]] = ("float32",)
-
-    def __init__(self, threads: int) -> None:
-        self.threads = threads
-        self.clock = Clock()
-        self.variants: dict[str, Callable[[], Any]] = {}
-        # Some libraries read the arrays by address and do not keep them.
-        self.arrays: tuple[Array, ...] = ()
 
     @classmethod
     def missing(cls) -> list[str]:
@@ -55,23 +47,8 @@ class Engine(ABC):
 
     def prepare(self, layer: Layer, dtype: str) -> dict[str, Array]:
         """Make a layer ready and return each variant's output, shape (N, O, OH, OW)."""
-        self.clock = Clock()
-        self.variants = {}
-        gc.collect()
-        x, weight = self.arrays = layer.arrays(dtype)
-        self.variants = self.ready(layer, x, weight)
-        return {name: np.array(run()).reshape(layer.geometry.y_shape) for name, run in self.variants.items()}
-
-    def time(self, seconds: float) -> dict[str, float]:
-        """Run each variant for so many seconds, warmed up, and return its median seconds for one call."""
-        return {
-            name: float(np.median(self.clock.sample(partial(seconds_of, run), seconds)))
-            for name, run in self.variants.items()
-        }
-
-    def interrupted(self) -> float:
-        """Return which share of the layer's timed calls was interrupted."""
-        return self.clock.interrupted_share()
+        outputs = self.take_up(layer.arrays(dtype), partial(self.ready, layer))
+        return {name: y.reshape(layer.geometry.y_shape) for name, y in outputs.items()}
 
 
 class Npconv(Engine):
@@ -97,12 +74,19 @@ class Npconv(Engine):
         return {plan.method: lambda: plan(x, out=y)}
 
 
-class PyTorch(Engine):
-    """PyTorch in inference mode, in its two memory layouts; to change from one to the other costs nothing here."""
+class Calls(Npconv):
+    """The functional call, which prepares nothing beforehand."""
 
-    label = "PyTorch"
-    packages = ("torch",)
-    dtypes = ("float32", "float64")
+    def ready(self, layer: Layer, x: Array, weight: Array) -> dict[str, Callable[[], Any]]:
+        """As `Engine.ready`."""
+        import npconv as nc
+
+        nc.set_num_threads(self.threads)
+        return {"conv2d": partial(nc.conv2d, x, weight, **layer.options)}
+
+
+class InferenceMode(Timed):
+    """Calls of PyTorch in inference mode."""
 
     def __init__(self, threads: int) -> None:
         import torch
@@ -112,6 +96,14 @@ class PyTorch(Engine):
         # For the life of this process.
         self.mode = contextlib.ExitStack()
         self.mode.enter_context(torch.inference_mode())
+
+
+class PyTorch(InferenceMode, Engine):
+    """PyTorch in its two memory layouts; to change from one to the other costs nothing here."""
+
+    label = "PyTorch"
+    packages = ("torch",)
+    dtypes = ("float32", "float64")
 
     def ready(self, layer: Layer, x: Array, weight: Array) -> dict[str, Callable[[], Any]]:
         """As `Engine.ready`."""
@@ -212,4 +204,9 @@ class OpenVino(Engine):
         return {"infer": infer}
 
 
-ENGINES = {engine.label: engine for engine in (Npconv, PyTorch, OnnxRuntime, OpenVino)}
+ENGINES: dict[str, type[Engine]] = {engine.label: engine for engine in (Npconv, PyTorch, OnnxRuntime, OpenVino)}
+# How a layer is computed: with all that can be prepared, or by a function of the library that is given everything each time.
+FORMS: dict[str, Mapping[str, type[Engine]]] = {
+    "prepared": ENGINES,
+    "call": {Calls.label: Calls, PyTorch.label: PyTorch},
+}

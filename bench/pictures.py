@@ -22,8 +22,8 @@ NAMED = 3
 DPI = 150
 
 
-def draw(rows: Sequence[Row], folder: Path) -> list[Path]:
-    """Write the pictures that can be drawn of some rows, and return their files."""
+def draw(rows: Sequence[Row], folder: Path, prefix: str = "") -> list[Path]:
+    """Write the pictures that can be drawn of some rows, and return their files, whose names begin with `prefix`."""
     import matplotlib as mpl
 
     mpl.use("agg")
@@ -32,7 +32,7 @@ def draw(rows: Sequence[Row], folder: Path) -> list[Path]:
     for dtype, threads in sorted({(row.dtype, row.threads) for row in rows}):
         here = [row for row in rows if (row.dtype, row.threads) == (dtype, threads)]
         for name, figure in figures(here, f"{dtype}, {threads} thread{'s' if threads > 1 else ''}"):
-            files.append(folder / f"{name}-{dtype}-{threads}.png")
+            files.append(folder / f"{prefix}{name}-{dtype}-{threads}.png")
             figure.savefig(files[-1], dpi=DPI)
     return files
 

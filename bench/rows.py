@@ -68,6 +68,8 @@ class Row:
         FLOP and bytes per second that loops of multiply-adds and of copies reached on as many cores, in the same run.
     bits : str
         A digest of our output.
+    form : str
+        "prepared", or "call" where a function was given everything anew.
     """
 
     layer: Layer
@@ -78,11 +80,12 @@ class Row:
     peak: float
     bandwidth: float
     bits: str = ""
+    form: str = "prepared"
 
     @property
-    def key(self) -> tuple[Layer, str, int]:
+    def key(self) -> tuple[Layer, str, int, str]:
         """What no other row has."""
-        return self.layer, self.dtype, self.threads
+        return self.layer, self.dtype, self.threads, self.form
 
     @property
     def ours(self) -> Timing:
@@ -135,6 +138,7 @@ class Row:
             "batch": g.N,
             "threads": self.threads,
             "dtype": self.dtype,
+            "form": self.form,
             "x_shape": g.x_shape,
             "weight_shape": g.weight_shape,
             **self.layer.options,
@@ -180,6 +184,7 @@ class Row:
             data["peak_flops"],
             data["copy_bytes_per_second"],
             data["bits"],
+            data["form"],
         )
 
     def cells(self, labels: list[str]) -> list[str]:

@@ -5,12 +5,13 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bench import counting, speed, startup
-from bench.engines import ENGINES
+from bench import bits, counting, memory, separable, shuffle, speed, startup
+from bench.calls import with_tiny
+from bench.engines import ENGINES, FORMS
 from bench.records import Records, circumstances
 from bench.report import Report, show, write_markdown
 from bench.rows import OURS
-from bench.sets import SETS, containing, of_batches, spread
+from bench.sets import SETS, Layers, containing, of_batches, spread
 from bench.speed import Pace
 from bench.summary import summarise
 from bench.worker import cores
@@ -49,7 +50,7 @@ QUICK = Pace(3, 0.004, 0.05)
 def run(chosen: argparse.Namespace) -> int:
     """Run the benchmarks and return the exit status."""
     labels = engines(chosen.peers)
-    named = chosen.set or ("networks" if chosen.command == "networks" else "twelve")
+    named = chosen.set or ("twelve" if chosen.command in (None, "layers", "counting", "startup") else "networks")
     if named not in SETS:
         raise SystemExit(f"bench: no set is called {named}; there are {', '.join(SETS)}")
     pace = QUICK if chosen.quick else HABITS[named].pace
@@ -83,22 +84,44 @@ def reports(
     layers = containing(SETS[named](), chosen.only)
     if not layers:
         raise SystemExit(f"bench: no layer of the {named} contains {chosen.only!r}")
-    if command in (None, "layers", "networks"):
-        dtypes = chosen.dtype or (DTYPES[:1] if quick and named == "twelve" else DTYPES)
-        threads = chosen.threads or range(1, len(cores(habits.threads)) + 1)
-        measured = spread(layers) if quick and named == "networks" else layers
-        if batches := chosen.batch or habits.batches:
-            measured = of_batches(measured, batches)
-        report = Report(named)
-        rows = speed.measure(measured, speed.present(labels, report), dtypes, threads, records, pace, report)
-        summarise(report, rows, named, judged=not quick and not chosen.only)
-        if chosen.pictures is not None:
-            from bench.pictures import draw
-
-            report.notes.extend(f"Picture: {file}" for file in draw(rows, chosen.pictures))
-        yield report
+    threads = chosen.threads or range(1, len(cores(habits.threads)) + 1)
+    if command in (None, "layers", "networks", "calls"):
+        yield from rows_report(chosen, named, layers, labels, pace, records)
+    if command == "shuffle":
+        yield shuffle.measure(labels, threads, pace, quick=quick)
+    if command == "separable":
+        yield separable.measure(labels, threads, pace, quick=quick)
     if command in (None, "counting"):
         for dtype in chosen.dtype or DTYPES[:1]:
             yield counting.measure(list(spread(layers, 1) if quick else layers), dtype, quick=quick)
+    if command == "memory":
+        yield memory.measure(labels, threads, quick=quick)
+    if command == "bits":
+        yield bits.measure(list(spread(layers) if quick else layers), chosen.dtype or DTYPES, quick=quick)
     if command in (None, "startup"):
         yield startup.measure(quick=quick)
+
+
+def rows_report(
+    chosen: argparse.Namespace, named: str, layers: Layers, labels: Sequence[str], pace: Pace, records: Records
+) -> Iterator[Report]:
+    """Yield the report of a set of layers, prepared or by the functional call."""
+    quick, habits, calls = chosen.quick, HABITS[named], chosen.command == "calls"
+    report = Report("calls" if calls else named)
+    dtypes = chosen.dtype or (DTYPES[:1] if calls or (quick and named == "twelve") else DTYPES)
+    threads = chosen.threads or range(1, len(cores(habits.threads)) + 1)
+    measured = spread(layers) if quick and named == "networks" else layers
+    batches = chosen.batch or ((1,) if calls and habits.batches else habits.batches)
+    if batches:
+        measured = of_batches(measured, batches)
+    if calls:
+        measured = with_tiny(measured)
+        labels = [label for label in labels if label in FORMS["call"]]
+    form = "call" if calls else "prepared"
+    rows = speed.measure(measured, speed.present(labels, report), dtypes, threads, records, pace, report, form)
+    summarise(report, rows, "calls" if calls else named, judged=not quick and not chosen.only)
+    if chosen.pictures is not None:
+        from bench.pictures import draw
+
+        report.notes.extend(f"Picture: {file}" for file in draw(rows, chosen.pictures, "calls-" if calls else ""))
+    yield report

@@ -1,6 +1,7 @@
 """The speed of layers, beside other libraries: interleaved rounds, medians, every output judged."""
 
 import contextlib
+import functools
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -9,13 +10,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bench.calibrate import Roof
-from bench.engines import ENGINES
+from bench.engines import ENGINES, FORMS
 from bench.layers import Layer
 from bench.progress import progress
 from bench.records import Records
 from bench.report import Report
 from bench.rows import OURS, Row, Timing
 from bench.sets import Layers
+from bench.timed import in_turns
 from bench.worker import Worker, working
 
 # Readers are told of an engine that is busier than this while it should sleep, and of a peak that moved by more.
@@ -43,12 +45,12 @@ class Crew:
 
     @classmethod
     @contextlib.contextmanager
-    def at_work(cls, labels: Sequence[str], threads: Sequence[int]) -> Iterator["Crew"]:
+    def at_work(cls, labels: Sequence[str], threads: Sequence[int], form: str) -> Iterator["Crew"]:
         """Start all workers, and end them."""
         with ExitStack() as stack:
             yield cls(
                 {
-                    (label, n): stack.enter_context(working(f"bench.engines:{ENGINES[label].__name__}", n))
+                    (label, n): stack.enter_context(working(f"bench.engines:{FORMS[form][label].__name__}", n))
                     for n in threads
                     for label in labels
                 },
@@ -76,29 +78,30 @@ def measure(
     records: Records,
     pace: Pace,
     report: Report,
+    form: str = "prepared",
 ) -> list[Row]:
     """Return a row for each layer, type and number of threads: those that are on record, and those that this call measures."""
-    wanted = [(layer, dtype, n) for dtype in dtypes for layer in layers for n in threads]
+    wanted = [(layer, dtype, n, form) for dtype in dtypes for layer in layers for n in threads]
     missing: dict[tuple[Layer, str], list[int]] = {}
-    for layer, dtype, n in wanted:
-        if (layer, dtype, n) not in records.rows:
+    for layer, dtype, n, _ in wanted:
+        if (layer, dtype, n, form) not in records.rows:
             missing.setdefault((layer, dtype), []).append(n)
     if missing:
         able = [label for label in labels if any(dtype in ENGINES[label].dtypes for _, dtype in missing)]
-        with Crew.at_work(able, threads) as crew, progress(len(missing)) as step:
+        with Crew.at_work(able, threads, form) as crew, progress(len(missing)) as step:
             for n, worker in crew.calibrations.items():
                 crew.roofs[n] = worker.call("roof", dtypes, pace.calibration)
             for (layer, dtype), counts in missing.items():
                 step(f"{dtype}, {layer.geometry.N} x {layer.name}")
-                records.add(time_layer(layer, layers[layer], dtype, counts, crew, pace))
+                records.add(time_layer(layer, layers[layer], dtype, counts, crew, pace, form))
             report.notes.extend(notes(crew, dtypes, pace))
     return [records.rows[key] for key in wanted]
 
 
 def time_layer(
-    layer: Layer, names: tuple[str, ...], dtype: str, threads: Sequence[int], crew: Crew, pace: Pace
+    layer: Layer, names: tuple[str, ...], dtype: str, threads: Sequence[int], crew: Crew, pace: Pace, form: str
 ) -> list[Row]:
-    """Judge and time one layer in all engines and on all threads; each round begins with the next of them."""
+    """Judge and time one layer in all engines and on all threads."""
     workers = {
         (label, n): worker
         for (label, n), worker in crew.engines.items()
@@ -113,12 +116,8 @@ def time_layer(
         if label == OURS:
             (y,) = outputs.values()
             bits[n] = hashlib.sha256(y.tobytes()).hexdigest()[:16]
-    times: dict[tuple[str, int], list[Mapping[str, float]]] = {who: [] for who in workers}
-    order = list(workers)
-    for i in range(pace.rounds):
-        first = i % len(order)
-        for who in order[first:] + order[:first]:
-            times[who].append(workers[who].call("time", pace.seconds))
+    timers = {who: functools.partial(worker.call, "time") for who, worker in workers.items()}
+    times = in_turns(timers, pace.rounds, pace.seconds)
     interrupted = {who: worker.call("interrupted") for who, worker in workers.items()}
     return [
         Row(
@@ -130,6 +129,7 @@ def time_layer(
             crew.roofs[n].peaks[dtype],
             crew.roofs[n].copy(layer.traffic(dtype)),
             bits[n],
+            form,
         )
         for n in threads
     ]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from bench.bars import bits_faults, each_row, geometric_mean, place, ratios_of, together
+from bench.calls import calls
 from bench.clock import INTERRUPTED
 from bench.layers import KINDS
 from bench.report import Bar, Report, Table
@@ -15,6 +16,7 @@ LOWEST_ROWS = 12
 BARS: dict[str, Callable[..., list[Bar]]] = {
     "twelve": each_row,
     "networks": together,
+    "calls": calls,
     "sweeps": lambda rows, judged: [],
 }
 

@@ -4,9 +4,14 @@
 """
 
 import os
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# After the installed packages: the benchmarks are read from the repository, npconv from wherever it is installed.
+sys.path.append(str(Path(__file__).parents[1]))
 
 pytest.register_assert_rewrite("bounds")
 

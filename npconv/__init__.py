@@ -4,11 +4,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from npconv import networks, reference
+    from npconv import judge, networks, reference
     from npconv.conventions import convert
     from npconv.counts import OpCount, count_conv2d, counting
     from npconv.functional import conv2d, depthwise_conv2d, pointwise_conv2d, separable_conv2d
     from npconv.geometry import conv2d_output_shape, resolve_padding
+    from npconv.judge.check import check
     from npconv.machine import show_versions, warmup
     from npconv.plan import Conv2dPlan, plan_conv2d
     from npconv.rearrange import channel_shuffle, channel_unshuffle, col2im, im2col
@@ -23,6 +24,7 @@ _HOMES = {
     "counts": ("OpCount", "count_conv2d", "counting"),
     "functional": ("conv2d", "depthwise_conv2d", "pointwise_conv2d", "separable_conv2d"),
     "geometry": ("conv2d_output_shape", "resolve_padding"),
+    "judge.check": ("check",),
     "machine": ("show_versions", "warmup"),
     "plan": ("Conv2dPlan", "plan_conv2d"),
     "receptive": ("receptive_field",),
@@ -30,7 +32,7 @@ _HOMES = {
     "threads": ("get_num_threads", "set_num_threads"),
 }
 # Rooms that are public as a whole.
-_ROOMS = ("networks", "reference")
+_ROOMS = ("judge", "networks", "reference")
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "OpCount",
     "channel_shuffle",
     "channel_unshuffle",
+    "check",
     "col2im",
     "conv2d",
     "conv2d_output_shape",
@@ -47,6 +50,7 @@ __all__ = [
     "depthwise_conv2d",
     "get_num_threads",
     "im2col",
+    "judge",
     "networks",
     "plan_conv2d",
     "pointwise_conv2d",

@@ -75,6 +75,11 @@ class Model:
         """Type of the finished outputs."""
         return self.output or self.accumulator
 
+    @property
+    def rounds_more(self) -> bool:
+        """Whether more is rounded than products and sums."""
+        return self.flushes_subnormals or (self.inputs or self.output) is not None
+
     def __str__(self) -> str:
         parts = [f"sums in {self.accumulator}"]
         if self.inputs:

@@ -50,7 +50,7 @@ def judge(actual: Array, expected: Expected, model: Model) -> Judgement:
     # A wrong infinity or NaN proves nothing where a sum may have overflowed.
     undecided = expected.overflows & ~np.isfinite(actual)
     wrong = (error > expected.bound) & ~undecided
-    verdict, reason = _verdict(error, wrong, undecided, expected, model)
+    verdict, reason = _verdict(actual, error, wrong, undecided, expected, model)
     return Judgement(verdict, wrong, excess, reason)
 
 
@@ -73,11 +73,15 @@ def _error(actual: Array, expected: Expected) -> Array:
     return np.where(np.isnan(error), np.inf, error)
 
 
-def _verdict(error: Array, wrong: Array, undecided: Array, expected: Expected, model: Model) -> tuple[Verdict, str]:
+def _verdict(
+    actual: Array, error: Array, wrong: Array, undecided: Array, expected: Expected, model: Model
+) -> tuple[Verdict, str]:
     """Return the verdict and its reason."""
     total = error.size
     if wrong.any():
-        return Verdict.WRONG, f"{wrong.sum():,} of {total:,} outputs are what no order of summation gives"
+        text = f"{wrong.sum():,} of {total:,} outputs are what no order of summation gives"
+        unwritten = int((wrong & ~np.isfinite(actual)).sum())
+        return Verdict.WRONG, f"{text}, {unwritten:,} of them NaN or infinite" if unwritten else text
     if total == 0:
         return Verdict.INCONCLUSIVE, "the batch is empty: there is nothing to compare"
     if undecided.any():

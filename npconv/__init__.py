@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from npconv import judge, networks, reference
+    from npconv import judge, networks, plot, reference
     from npconv.conventions import convert
     from npconv.counts import OpCount, count_conv2d, counting
     from npconv.functional import conv2d, depthwise_conv2d, pointwise_conv2d, separable_conv2d
@@ -32,7 +32,7 @@ _HOMES = {
     "threads": ("get_num_threads", "set_num_threads"),
 }
 # Rooms that are public as a whole.
-_ROOMS = ("judge", "networks", "reference")
+_ROOMS = ("judge", "networks", "plot", "reference")
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
@@ -53,6 +53,7 @@ __all__ = [
     "judge",
     "networks",
     "plan_conv2d",
+    "plot",
     "pointwise_conv2d",
     "receptive_field",
     "reference",

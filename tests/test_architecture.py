@@ -72,7 +72,7 @@ FLOORS = [
     {"text"},
     {"console", "explain", "layer_table"},
     {"plot.style"},
-    {"plot.connectivity", "plot.multiplications", "plot.receptive_field"},
+    {"plot.connectivity", "plot.conventions", "plot.multiplications", "plot.receptive_field"},
     {"plot.__init__"},
     {"demo"},
     {"commands.__init__", "commands.options"},

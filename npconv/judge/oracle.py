@@ -32,7 +32,7 @@ from npconv.judge.call import Call
 from npconv.judge.formats import FORMATS, rounded
 from npconv.judge.infinities import infinite_sums
 from npconv.judge.model import Model
-from npconv.judge.sums import FLOAT64, convolved, exact_sums, lowest_bit, wrapped_sums
+from npconv.judge.sums import FLOAT64, convolved, exact_sums, lowest_bit, magnitudes, wrapped_sums
 
 U = FLOAT64.unit
 # What bounds are enlarged by: more than the roundings of the arithmetic on them can take away.
@@ -159,8 +159,8 @@ def _finite(terms: Terms, model: Model, exact: bool) -> Expected:
     """Return sums of finite floats."""
     x, w, b, g, sums = terms.x, terms.w, terms.b, terms.geometry, model.sums
     x_size, w_size, b_size = np.abs(x) + terms.x_off, np.abs(w) + terms.w_off, np.abs(b) + terms.b_off
-    y, S, h = convolved((x, x_size, x_size != 0), (w, w_size, w_size != 0), g)
-    y, S, h = y + b, S + b_size, h + (b_size != 0)
+    y, (S, h) = convolved([x], [w], g)[0] + b, magnitudes(x_size, w_size, g)
+    S, h = S + b_size, h + (b_size != 0)
     loose = np.zeros(g.y_shape)
     if terms.x_off.ndim or terms.w_off.ndim or terms.b_off.ndim:
         # Products of what is taken and what may be differ by x_off*w_size + |x|*w_off at most.
@@ -238,7 +238,7 @@ def _whole(call: Call, model: Model) -> Expected:
     """Return sums of integers, which wrap."""
     g, none = call.geometry, np.zeros(call.geometry.y_shape, bool)
     x, w = np.abs(call.x.astype(np.float64)), np.abs(call.weight.astype(np.float64))
-    y, (S, h) = wrapped_sums(call.x, call.weight, g), convolved((x, x != 0), (w, w != 0), g)
+    y, (S, h) = wrapped_sums(call.x, call.weight, g), magnitudes(x, w, g)
     if call.bias is not None:
         b = call.bias.astype(np.int64)[:, None, None]
         y, S, h = y + b, S + np.abs(b.astype(np.float64)), h + (b != 0)

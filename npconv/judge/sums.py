@@ -35,6 +35,29 @@ def convolved(images: Sequence[Array], filters: Sequence[Array], geometry: Geome
     return y.reshape(count, *g.y_shape)
 
 
+def magnitudes(x: Array, w: Array, geometry: Geometry) -> tuple[Array, Array]:
+    """Return, for operands that are not negative, their convolution in float64 and the number of its terms that are not zero."""
+    if not (x.all() and w.all()):
+        S, h = convolved([x, x != 0], [w, w != 0], geometry)
+        return S, h
+    # Where nothing is zero, those are all that do not lie in padding.
+    rows, columns = (inside(axis, size) for axis, size in zip(geometry.axes, (geometry.OH, geometry.OW), strict=True))
+    h = geometry.group_channels * np.outer(rows, columns)
+    return convolved([x], [w], geometry)[0], np.broadcast_to(h.astype(np.float64), geometry.y_shape)
+
+
+def inside(axis: tuple[int, int, int, int, int, int], size: int) -> Array:
+    """Return how many taps of each window along an axis meet a real cell.
+
+    >>> inside((3, 3, 1, 1, 1, 1), 3)
+    array([2, 3, 2])
+    """
+    n, k, s, d, p0, _ = axis
+    cells = np.arange(size)[:, None] * s + np.arange(k) * d - p0
+    met: Array = ((cells >= 0) & (cells < n)).sum(1)
+    return met
+
+
 def exact_sums(
     x: Array, w: Array, b: Array, geometry: Geometry, S: Array, h: Array, negligible: float = 0.0
 ) -> tuple[Array, Array]:

@@ -7,9 +7,11 @@ if TYPE_CHECKING:
     from npconv import judge, networks, plot, reference
     from npconv.conventions import convert
     from npconv.counts import OpCount, count_conv2d, counting
+    from npconv.explanation import explain_number
     from npconv.functional import conv2d, depthwise_conv2d, pointwise_conv2d, separable_conv2d
     from npconv.geometry import conv2d_output_shape, resolve_padding
     from npconv.judge.check import check
+    from npconv.judge.runner import check_function
     from npconv.machine import show_versions, warmup
     from npconv.plan import Conv2dPlan, plan_conv2d
     from npconv.rearrange import channel_shuffle, channel_unshuffle, col2im, im2col
@@ -22,9 +24,11 @@ __version__ = "0.1.0"
 _HOMES = {
     "conventions": ("convert",),
     "counts": ("OpCount", "count_conv2d", "counting"),
+    "explanation": ("explain_number",),
     "functional": ("conv2d", "depthwise_conv2d", "pointwise_conv2d", "separable_conv2d"),
     "geometry": ("conv2d_output_shape", "resolve_padding"),
     "judge.check": ("check",),
+    "judge.runner": ("check_function",),
     "machine": ("show_versions", "warmup"),
     "plan": ("Conv2dPlan", "plan_conv2d"),
     "receptive": ("receptive_field",),
@@ -41,6 +45,7 @@ __all__ = [
     "channel_shuffle",
     "channel_unshuffle",
     "check",
+    "check_function",
     "col2im",
     "conv2d",
     "conv2d_output_shape",
@@ -48,6 +53,7 @@ __all__ = [
     "count_conv2d",
     "counting",
     "depthwise_conv2d",
+    "explain_number",
     "get_num_threads",
     "im2col",
     "judge",

@@ -36,19 +36,25 @@ FLOORS = [
     {"judge.report"},
     {"judge.case_files", "judge.geometries", "judge.probes", "judge.shapes", "judge.shrink"},
     {"judge.case", "judge.check", "judge.trial"},
-    {"judge.adapters.foreign", "judge.adapters.layouts", "judge.apart", "judge.named", "judge.summary"},
-    {"judge.adapters.__init__", "judge.run"},
+    {"judge.adapters.foreign", "judge.adapters.layouts", "judge.apart", "judge.summary"},
+    {"judge.adapters.__init__"},
+    {"judge.named", "judge.run"},
     {"judge.runner"},
+    {"testing.__init__", "testing.strategies"},
     {"judge.__init__"},
     {"networks.layer"},
     {"networks.network"},
     {"receptive"},
+    {"models.__init__", "models.extra", "models.model"},
+    {"models.aten", "models.onnx_graph"},
+    {"models.onnx_file", "models.torch_module"},
     {"networks.tape"},
     {
         *("networks.alexnet", "networks.convnext", "networks.efficientnet", "networks.litehrnet", "networks.mobilenet"),
         *("networks.resnet", "networks.shufflenet", "networks.vgg", "networks.xception"),
     },
     {"networks.catalogue"},
+    {"models.load"},
     {"networks.totals"},
     {"conventions.facts"},
     {"conventions.convention"},
@@ -67,6 +73,8 @@ FLOORS = [
     {"plan", "rearrange"},
     {"networks.execution"},
     {"networks.__init__"},
+    {"tallies"},
+    {"explanation"},
     {"functional"},
     {"machine"},
     {"text"},
@@ -76,7 +84,7 @@ FLOORS = [
     {"plot.__init__"},
     {"demo"},
     {"commands.__init__", "commands.options"},
-    {"commands.bench", "commands.count", "commands.demo", "commands.explain", "commands.versions"},
+    {"commands.bench", "commands.check", "commands.count", "commands.demo", "commands.explain", "commands.versions"},
     {"cli"},
     {"__init__", "__main__"},
 ]
@@ -98,6 +106,8 @@ MAY_IMPORT = {
         room: {f"npconv.{home}" for home in ("arguments", "counts", "figures", "geometry", "networks")}
         for room in NETWORK_ROOMS
     },
+    # Its readers of models are imported when they are asked for.
+    "networks.__init__": {"npconv.models", "npconv.networks"},
     **{room: {"npconv.kernels", "numpy", "numba", "llvmlite"} for room in KERNEL_ROOMS},
 }
 

@@ -97,6 +97,11 @@ def test_mobilenets_of_every_width_and_resolution(width: float, resolution: int)
     assert all(map(net.reproduces, printed))
 
 
+def test_mobilenets_that_nobody_released_have_no_figures() -> None:
+    net = mobilenet_v1(0.6, 96)
+    assert (net.name, net.published, net.layers[0].weight_shape[0]) == ("mobilenet-v1-0.6-96", (), 19)
+
+
 def test_families_are_there_in_all_sizes() -> None:
     widths, groups = ("0.25", "0.5", "0.75", "1"), (1, 2, 3, 4, 8)
     mobile = {f"mobilenet-v1-{width}-{side}" for width in widths for side in (128, 160, 192, 224)}

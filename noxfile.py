@@ -109,6 +109,13 @@ def long(session: nox.Session) -> None:
 
 
 @nox.session
+def networks(session: nox.Session) -> None:
+    """Take every published network through the kernels, layer by layer, with its real shapes."""
+    session.install(".[test]")
+    session.run("pytest", "tests/test_networks_run.py", *session.posargs, env={"NPCONV_ALL_NETWORKS": "1"})
+
+
+@nox.session
 def mutation(session: nox.Session) -> None:
     """Break `geometry` and `counts` one spot at a time, in a copy, and list what no test noticed."""
     session.install("numpy>=2.0", *groups("mutation"))

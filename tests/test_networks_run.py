@@ -12,7 +12,7 @@ import npconv as nc
 from npconv.networks import NETWORKS, Layer, Network, network
 from npconv.networks.execution import LayerRun
 
-# All of them take minutes: NPCONV_ALL_NETWORKS=1.
+# All of them take minutes: nox -s networks.
 QUICK = ("mobilenet-v1-0.25-128",)
 CHOSEN = NETWORKS if os.environ.get("NPCONV_ALL_NETWORKS") else QUICK
 

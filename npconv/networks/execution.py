@@ -166,9 +166,10 @@ def run(net: str | Network, *, num_threads: int | None = None, progress: bool | 
     Examples
     --------
     >>> import npconv as nc
-    >>> done = nc.networks.run("mobilenet-v1-0.25-128")
-    >>> done.agrees, done.executed.dense_mul
-    (True, 13616896)
+    >>> layer = nc.networks.Layer("conv", (1, 1, 3, 3), (1, 1, 3, 3), padding=((1, 1), (1, 1)))
+    >>> done = nc.networks.run(nc.networks.Network("one", (layer,)))
+    >>> done.agrees, done.executed.mul == done.layers[0].result == 9 + 4 * 6 + 4 * 4
+    (True, True)
     """
     net = network(net) if isinstance(net, str) else net
     unserved = next((layer.name for layer in net.layers if layer.transposed), None)

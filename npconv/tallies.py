@@ -213,6 +213,8 @@ def parameters(net: Network, measured: Sequence[Measured]) -> Iterator[Tally]:
 def shares(measured: Sequence[Measured]) -> Iterator[Tally]:
     """Yield what share each kind of layer has in products and parameters, and what share of the products is on padding."""
     counts = sum((each.times * each.counts for each in measured), OpCount())
+    if not counts.dense_mul:
+        return
     for words, part in (("products on padding", counts.padding_mul), ("useful products", counts.mul)):
         yield Tally("share", Fraction(part, counts.dense_mul), f"{words} in all products", 0)
     measures: tuple[tuple[str, int, Callable[[Measured], int]], ...] = (

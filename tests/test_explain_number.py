@@ -157,6 +157,15 @@ def test_a_quantity_that_is_known_leaves_out_the_others() -> None:
         assert {each.tally.quantity for each in found.explanations} == {quantity}
 
 
+def test_nothing_is_reproduced_from_nothing() -> None:
+    empty = Layer("empty batch", (0, 2, 5, 5), (2, 2, 3, 3))
+    for target in (Network("nothing", ()), empty):
+        found = nc.explain_number(target, "569M")
+        assert found.explanations == found.swapped == ()
+        assert str(found).startswith(f"569 M is not reproducible from {target.name}")
+    assert conventions(nc.explain_number(empty, 0))[0] == "products"
+
+
 def test_layers_have_names_by_kind() -> None:
     x = (1, 8, 5, 5)
     kinds = [

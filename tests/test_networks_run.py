@@ -119,6 +119,12 @@ def test_a_result_that_lacks_a_product_is_noticed() -> None:
     assert not replace(run, result=run.result - 1).agrees
 
 
+def test_a_network_without_layers_agrees_with_itself() -> None:
+    done = nc.networks.run(Network("nothing", ()))
+    assert done.agrees
+    assert str(done).splitlines()[1].split()[:3] == ["all", "0", "0"]
+
+
 def test_transposed_layers_have_no_kernel() -> None:
     net = Network("generator", (Layer("up", (1, 2, 3, 3), (2, 4, 2, 2), (2, 2), transposed=True),))
     with pytest.raises(ValueError, match=r"^run: up is transposed, and no kernel here executes that\. Did you mean"):

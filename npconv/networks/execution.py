@@ -114,7 +114,7 @@ class NetworkRun:
         return {"network": self.network.name, "agrees": self.agrees, "seconds": self.seconds, "layers": layers}
 
     def __str__(self) -> str:
-        width = max(len("layer"), *(len(run.layer.name) for run in self.layers))
+        width = max(map(len, ("layer", *(run.layer.name for run in self.layers))))
         head = f"{'layer':<{width}}  {'method':<9}  {'useful':>14}  {'on padding':>13}  {'idle':>13}  {'additions':>14}     ms"
         lines = [
             f"{run.layer.name:<{width}}  {run.method:<9}  {_columns(run.executed, run.seconds, run.agrees)}"

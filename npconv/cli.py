@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable, Sequence
 
 import npconv
-from npconv.commands import FAILED, MISUSED, bench, count, demo, explain, versions
+from npconv.commands import FAILED, MISUSED, bench, check, count, demo, explain, versions
 
-COMMANDS = (explain, count, bench, demo, versions)
+COMMANDS = (explain, count, check, bench, demo, versions)
 EXIT_CODES = (
     "exit codes: 0 if all went well, 1 if something was found wrong, 2 if a command was misused or lacks something"
 )

@@ -100,7 +100,10 @@ def terminal() -> "Console | None":
 
 @contextmanager
 def progress() -> Iterator[Callable[[str], None]]:
-    """Show what is going on, if the error stream is a terminal, and yield what changes it."""
+    """Show what is going on, if the error stream is a terminal and there is rich, and yield what changes it."""
+    if find_spec("rich") is None:
+        yield lambda text: None
+        return
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 

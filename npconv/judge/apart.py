@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from npconv.judge.call import Call
-from npconv.judge.trial import Convolution, Outcome, Trouble, attempt, hung, shown_text
+from npconv.judge.trial import Convolution, Outcome, Trouble, attempt, hung, shown_text, takes_out
 
 # What importing an engine may take, on a machine that does other things as well.
 SECONDS_TO_LOAD = 300.0
@@ -37,9 +37,9 @@ class Apart:
     >>> from npconv.judge.call import checked_call
     >>> from npconv.judge.named import load
     >>> call = checked_call(np.ones((1, 1, 1, 1)), np.ones((1, 1, 1, 1)))
-    >>> with Apart(load, "npconv:conv2d", 60.0) as function:
-    ...     function(call).y.tolist()
-    [[[[1.0]]]]
+    >>> with Apart(load, "builtins:max", 60.0) as function:
+    ...     function(call).trouble
+    <Trouble.RAISED: 'raised'>
     """
 
     def __init__(self, load: Callable[[str], Convolution], name: str, seconds: float) -> None:
@@ -114,9 +114,10 @@ def serve(connection: Connection, load: Callable[[str], Convolution], name: str,
             connection.send(_portable(fault))
             return
         connection.send(None)
+        with_out = takes_out(f)
         with contextlib.suppress(EOFError, ConnectionError):
             while True:
-                connection.send(attempt(f, connection.recv(), seconds))
+                connection.send(attempt(f, connection.recv(), seconds, with_out=with_out))
 
 
 def _portable(fault: BaseException) -> Exception:

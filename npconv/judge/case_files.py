@@ -3,21 +3,25 @@
 Headers are read first, so that a file of another kind, of objects or of a size that does not fit costs no memory.
 """
 
+import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
+from npconv.arguments import complaint
 from npconv.arrays import Array, DType, check_room
+from npconv.geometry import conv2d_geometry
 from npconv.judge.call import Call, checked_call
+from npconv.judge.model import Model
 
 # What a case file holds, beside the arrays y, x, weight and bias.
 OPTIONS = ("stride", "padding", "dilation", "groups")
-WORDS = ("function", "model", "probe", "seed")
+WORDS = ("function", "probe", "seed")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,16 +34,19 @@ class CaseFile:
         What was asked for.
     y : ndarray or None
         What came of it, if anything did.
+    model : Model or None
+        Arithmetic that was claimed.
     words : dict of str
-        What is known of where it comes from.
+        Where it comes from: function, probe, seed.
     """
 
     call: Call
     y: Array | None
+    model: Model | None
     words: dict[str, str]
 
 
-def save_case(path: Path, call: Call, y: Array | None, **words: str) -> None:
+def save_case(path: Path, call: Call, y: Array | None, model: Model | None = None, **words: str) -> None:
     """Write a case, from which `load_case` makes it again.
 
     Parameters
@@ -50,20 +57,24 @@ def save_case(path: Path, call: Call, y: Array | None, **words: str) -> None:
         What was asked for.
     y : ndarray or None
         What came of it.
+    model : Model, optional
+        Arithmetic that was claimed.
     **words : str
-        Where it comes from: function, model, probe, seed.
+        Where it comes from: function, probe, seed.
 
     Examples
     --------
     >>> import tempfile
     >>> call = checked_call(np.ones((1, 1, 2, 2)), np.ones((1, 1, 1, 1)), stride=2)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     save_case(Path(folder) / "case.npz", call, np.zeros((1, 1, 1, 1)), model="float64")
+    ...     save_case(Path(folder) / "case.npz", call, np.zeros((1, 1, 1, 1)), probe="ones")
     ...     case = load_case(Path(folder) / "case.npz")
     >>> case.call.geometry.stride, case.y.tolist(), case.words
-    ((2, 2), [[[[0.0]]]], {'model': 'float64'})
+    ((2, 2), [[[[0.0]]]], {'probe': 'ones'})
     """
-    facts: dict[str, Any] = {"x": call.x, "weight": call.weight, "bias": call.bias, "y": y, **call.options, **words}
+    claimed = None if model is None else json.dumps(asdict(model))
+    arrays = {"x": call.x, "weight": call.weight, "bias": call.bias, "y": y}
+    facts: dict[str, Any] = {**arrays, **call.options, "model": claimed, **words}
     np.savez(path, allow_pickle=False, **{name: value for name, value in facts.items() if value is not None})
 
 
@@ -92,12 +103,13 @@ def load_case(path: Path) -> CaseFile:
     missing = [name for name in ("x", "weight") if name not in shapes]
     if missing:
         raise ValueError(f"{path} has no {' and no '.join(missing)}; it holds {', '.join(shapes) or 'nothing'}")
-    arrays = {name: _read(path, name) for name in (*OPTIONS, *WORDS) if name in shapes}
+    arrays = {name: _read(path, name) for name in (*OPTIONS, *WORDS, "model") if name in shapes}
     options: dict[str, Any] = {name: arrays[name].tolist() for name in OPTIONS if name in arrays}
     check_sizes({name: shapes[name] for name in ("x", "weight", "bias", "y") if name in shapes}, options)
     x, weight, bias, y = (_read(path, name) if name in shapes else None for name in ("x", "weight", "bias", "y"))
     words = {name: str(arrays[name]) for name in WORDS if name in arrays}
-    return CaseFile(checked_call(x, weight, bias, **options), y, words)
+    model = Model(**json.loads(str(arrays["model"]))) if "model" in arrays else None
+    return CaseFile(checked_call(x, weight, bias, **options), y, model, words)
 
 
 def load_array(source: str) -> Array:
@@ -155,17 +167,14 @@ def check_sizes(shapes: Mapping[str, tuple[tuple[int, ...], DType]], options: Ma
     """Raise what `npconv.conv2d` would raise of arrays of such shapes, or an error if there is no room for one."""
     for name, (shape, dtype) in shapes.items():
         check_room("check", name, shape, dtype)
-    # Of a single element each: these take no memory, whatever their shape.
-    operands = {name: np.broadcast_to(np.zeros((), dtype), shape) for name, (shape, dtype) in shapes.items()}
-    y = operands.pop("y", None)
-    from npconv.arrays import as_array, as_bias, result_dtypes
-    from npconv.geometry import conv2d_geometry
-
-    x, weight = as_array("check", "x", operands["x"]), as_array("check", "weight", operands["weight"])
-    geometry = conv2d_geometry(x.shape, weight.shape, **options, operation="check")
-    as_bias("check", operands.get("bias"), geometry.O, result_dtypes("check", x.dtype, weight.dtype)[0])
-    if y is not None and y.shape != geometry.y_shape:
-        raise ValueError(f"check: y has shape {y.shape}, but these operands give {geometry.y_shape}")
+    x, weight = shapes["x"][0], shapes["weight"][0]
+    geometry = conv2d_geometry(x, weight, **options, operation="check")
+    for name, due in {"bias": (geometry.O,), "y": geometry.y_shape}.items():
+        if name in shapes and shapes[name][0] != due:
+            fault = ValueError(
+                f"{name} has shape {shapes[name][0]}, but x and weight give {due}. Did you mix up two files?"
+            )
+            raise complaint("check", fault, options, x=x, weight=weight)
 
 
 def _header(path: Path, name: str, file: IO[bytes]) -> tuple[tuple[int, ...], DType]:

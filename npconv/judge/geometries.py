@@ -32,7 +32,7 @@ KINDS: tuple[dict[str, tuple[int, ...]], ...] = (
 # Extents that are about as long as vectors, the others being small.
 LONG = ((), (), ("N",), ("groups",), ("C/g",), ("O/g",), ("OH",), ("OW",), ("C/g", "O/g"), ("O/g", "OW"), ("C/g", "OW"))
 # Products of a whole convolution; a round of random geometries climbs them.
-BUDGETS = (200, 1_000, 5_000, 20_000, 80_000, 300_000)
+BUDGETS = (300, 2_000, 10_000, 100_000, 1_000_000, 5_000_000)
 
 
 def _edge(
@@ -41,26 +41,26 @@ def _edge(
     return conv2d_geometry(x_shape, weight_shape, stride=stride, padding=padding, dilation=dilation, groups=groups)
 
 
-# Everything that has a mistake of its own, alone and small first, then together with every number different.
+# Everything that has a mistake of its own, alone and small; then several at once; at last all of it, every number different.
 EDGES = (
     _edge((1, 1, 1, 1), (1, 1, 1, 1)),
     _edge((1, 1, 3, 4), (1, 1, 2, 3)),
     _edge((1, 3, 2, 4), (2, 3, 1, 1)),
     _edge((2, 1, 3, 4), (2, 1, 2, 2)),
-    _edge((0, 2, 3, 4), (3, 2, 2, 2)),
-    _edge((1, 1, 4, 5), (1, 1, 3, 3), padding=1),
     _edge((1, 1, 4, 5), (2, 1, 2, 3), padding=((1, 0), (0, 2))),
-    _edge((1, 1, 4, 5), (1, 1, 3, 2), padding=((0, 2), (1, 0))),
     _edge((1, 1, 7, 6), (1, 1, 2, 2), stride=(2, 3)),
+    _edge((1, 1, 7, 8), (1, 1, 3, 3), dilation=(2, 3)),
+    _edge((1, 4, 3, 4), (4, 2, 2, 2), groups=2),
+    _edge((1, 1, 4, 5), (1, 1, 3, 3), padding=1),
+    _edge((0, 2, 3, 4), (3, 2, 2, 2)),
+    _edge((1, 1, 4, 5), (1, 1, 3, 2), padding=((0, 2), (1, 0))),
     _edge((1, 1, 6, 7), (1, 1, 3, 3), stride=2, padding="same"),
     _edge((1, 1, 6, 8), (1, 1, 3, 3), stride=2, padding="same_lower"),
     _edge((1, 1, 9, 8), (1, 1, 2, 1), stride=(4, 3)),
-    _edge((1, 1, 7, 8), (1, 1, 3, 3), dilation=(2, 3)),
     _edge((1, 1, 6, 7), (1, 1, 2, 3), padding=(1, 2), dilation=(3, 2), stride=(1, 2)),
     _edge((1, 1, 1, 9), (2, 1, 1, 3), padding=(0, 1)),
     _edge((1, 1, 9, 1), (2, 1, 3, 1), padding=(1, 0)),
     _edge((1, 2, 2, 2), (1, 2, 3, 3), padding=(3, 2)),
-    _edge((1, 4, 3, 4), (4, 2, 2, 2), groups=2),
     _edge((1, 6, 3, 4), (4, 3, 2, 2), groups=2),
     _edge((1, 4, 4, 3), (12, 1, 2, 3), groups=4, padding=1),
     _edge((2, 6, 4, 5), (9, 2, 3, 2), groups=3, padding=((1, 0), (1, 1))),
@@ -105,10 +105,11 @@ def choose_geometry(choose: Choose, products: int, kind: dict[str, tuple[int, ..
         fixed = {"KH": (usual,), "KW": (usual,)} | fixed
     extent = dict.fromkeys(EXTENTS, 1)
     room = products
-    for name in _shuffled(choose, EXTENTS):
+    # What cannot be 1 comes first, and leaves less room for the others.
+    for name in sorted(_shuffled(choose, EXTENTS), key=lambda name: min(fixed.get(name, (1,))) == 1):
         values = fixed.get(name, LANES if name in long else SMALL if name[0] != "K" else KERNELS)
         # Not all the room for one extent, unless it can be no smaller, as the groups of a grouped convolution.
-        extent[name] = choose([value for value in values if value * value <= room] or values[:1])
+        extent[name] = choose([value for value in values if value * value <= room] or [fixed.get(name, (1,))[0]])
         room = max(1, room // extent[name])
     g = extent["groups"]
     N, C, O = extent["N"], g * extent["C/g"], g * extent["O/g"]

@@ -1,4 +1,4 @@
-"""A function by its name: ``module:function``, ``file.py:function``, or an engine."""
+"""A function by its name: an engine, ``module:function`` or ``file.py:function``."""
 
 import sys
 from importlib import import_module
@@ -7,6 +7,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from npconv.judge.adapters import ENGINES, engine
 from npconv.judge.trial import Convolution
 
 
@@ -16,7 +17,8 @@ def load(name: str) -> Convolution:
     Parameters
     ----------
     name : str
-        ``module:function``, where the module is found as Python finds it from this folder, or ``path/file.py:function``.
+        A key of `npconv.judge.adapters.ENGINES`; ``module:function``, where the module is found as Python finds it from this
+        folder; or ``path/file.py:function``.
 
     Returns
     -------
@@ -37,9 +39,12 @@ def load(name: str) -> Convolution:
     >>> load("npconv.judge.shapes:likely_reading").__name__
     'likely_reading'
     """
+    if name in ENGINES:
+        return engine(name)
     home, colon, path = name.rpartition(":")
     if not (home and colon and path):
-        raise ValueError(f"{name!r} names no function. Did you mean module:function, or file.py:function?")
+        engines = ", ".join(ENGINES)
+        raise ValueError(f"{name!r} is no function; it would be module:function, file.py:function or one of {engines}")
     module = _from_file(Path(home)) if home.endswith(".py") else _from_here(home)
     try:
         function = attrgetter(path)(module)

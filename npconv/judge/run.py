@@ -4,7 +4,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,14 +12,15 @@ import numpy as np
 
 from npconv.arrays import DType
 from npconv.geometry import Geometry
+from npconv.judge.adapters import ENGINES
 from npconv.judge.call import Call, checked_call
 from npconv.judge.case import FEATURES, Case
 from npconv.judge.case_files import free_path, save_case
-from npconv.judge.diagnosis import Diagnosis, causes
 from npconv.judge.geometries import geometries
 from npconv.judge.model import model_of
 from npconv.judge.oracle import expected
 from npconv.judge.probes import probes_for
+from npconv.judge.report import Report
 from npconv.judge.shrink import shrunk
 from npconv.judge.summary import Finding, Summary
 from npconv.judge.trial import Outcome, Trouble
@@ -53,26 +54,25 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
-    """One case that was judged; the verdict is None where there was trouble."""
+    """One case that was judged; there is no report where there was trouble."""
 
     case: Case
     call: Call
     outcome: Outcome
-    verdict: Verdict | None = None
-    diagnosis: Diagnosis = field(default_factory=Diagnosis)
+    report: Report | None = None
 
     @property
     def failed(self) -> bool:
         """Whether something is wrong."""
-        return self.verdict in (None, Verdict.WRONG)
+        return self.report is None or self.report.verdict is Verdict.WRONG
 
     @property
     def names(self) -> dict[str, str]:
         """What may be wrong, by a name that is the same in every channel and group: a trouble, or mistakes that explain the output."""
-        if self.outcome.trouble:
+        if self.report is None:
             return {str(self.outcome.trouble): str(self.outcome.trouble)}
         # Digits that are no part of a word are a number that the case has, and another one has not.
-        names = {re.sub(r"(?<![a-z])\d+", "#", name): name for name in self.diagnosis.names}
+        names = {re.sub(r"(?<![a-z])\d+", "#", name): name for name in self.report.diagnosis.names}
         return names or {UNEXPLAINED: UNEXPLAINED}
 
 
@@ -110,7 +110,7 @@ class Run:
         one = np.ones((1, 1, 1, 1), dtype)
         self.claimed = model_of(model, checked_call(one, one, operation="check_function"))
         self.start = time.monotonic()
-        self.verdicts: Counter[Verdict | None] = Counter()
+        self.verdicts: Counter[Verdict | None] = Counter()  # None for trouble
         self.skipped = 0
         self.judged: set[Geometry] = set()
         self.refusals: Counter[str] = Counter()
@@ -159,7 +159,7 @@ class Run:
                     self.skipped += len(probes) - i
                     self.refusals[look.outcome.text] += 1
                     break
-                self.verdicts[look.verdict] += 1
+                self.verdicts[look.report.verdict if look.report else None] += 1
                 self.judged.add(geometry)
                 yield look
                 if look.failed and self.limits.failures:
@@ -181,8 +181,12 @@ class Run:
             return Look(case, call, outcome)
         self.types[y.dtype.name] += 1
         model = model_of(self.model, call, y.dtype)
-        judgement = judge(y, expected(call, model), model)
-        return Look(case, call, outcome, judgement.verdict, causes(y, call, model, judgement))
+        if y.dtype.kind == "f" and y.dtype.itemsize > call.dtype.itemsize and y.dtype != model.accumulator:
+            # Sums that were kept longer than claimed, and not rounded at last.
+            with np.errstate(over="ignore"):
+                y = y.astype(call.dtype)
+        allowed = expected(call, model)
+        return Look(case, call, outcome, Report(call, model, y, allowed, judge(y, allowed, model)))
 
     def suspect(self, look: Look) -> None:
         """Add a failure to a mistake that explains it as well, and narrow that down, or take it for a new one."""
@@ -213,14 +217,15 @@ class Run:
         path = None
         if save is not None:
             path = free_path(save)
-            words = {"function": self.name, "model": str(self.claimed), "probe": best.case.probe.name}
-            save_case(path, best.call, best.outcome.y, seed=str(self.seed), **words)
+            words = {"function": self.name, "probe": best.case.probe.name, "seed": str(self.seed)}
+            save_case(path, best.call, best.report.actual if best.report else None, self.claimed, **words)
         return Finding(
             names=tuple(name for key, name in best.names.items() if key in suspect.names),
             count=suspect.count,
             case=best.case,
             call=best.call,
-            y=best.outcome.y,
-            text=best.outcome.text or str(best.diagnosis),
+            report=best.report,
+            trouble=best.outcome.text,
             path=path,
+            function=self.name if ":" in self.name or self.name in ENGINES else "module:function",
         )

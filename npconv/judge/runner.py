@@ -8,9 +8,9 @@ import numpy as np
 
 from npconv.arguments import complaint, shown
 from npconv.arrays import DType, as_array
-from npconv.judge.run import CASES, Limits, Run
+from npconv.judge.run import CASES, FAILURES, Limits, Run
 from npconv.judge.summary import Summary
-from npconv.judge.trial import Convolution, attempt
+from npconv.judge.trial import Convolution, attempt, takes_out
 
 
 def check_function(
@@ -22,6 +22,7 @@ def check_function(
     cases: int | None = None,
     time: float | None = None,
     timeout: float = 60.0,
+    keep_going: bool = False,
     save: Any = None,
     progress: Callable[[str], None] | None = None,
 ) -> Summary:
@@ -47,6 +48,8 @@ def check_function(
     timeout : float, default 60
         Seconds for one call of `f`. They end Python code in the main thread alone; compiled code that never returns is
         ended by ``npconv check module:function``, which calls it in another process.
+    keep_going : bool, default False
+        Whether to look for other mistakes after twelve geometries failed.
     save : path, optional
         File ending in .npz for the smallest case that failed; those of other mistakes get numbers.
     progress : callable, optional
@@ -86,9 +89,12 @@ def check_function(
     (<Verdict.WRONG: 'WRONG'>, ('bias missing',))
     """
     checked_callable(f)
-    limits = checked_limits(cases, time, timeout)
+    limits = checked_limits(cases, time, timeout, keep_going=keep_going)
     name = getattr(f, "__name__", type(f).__name__)
-    run = Run(lambda call: attempt(f, call, timeout), name, checked_dtype(dtype), model, seed, limits)
+    with_out = takes_out(f)
+    run = Run(
+        lambda call: attempt(f, call, timeout, with_out=with_out), name, checked_dtype(dtype), model, seed, limits
+    )
     return run.summary(None if save is None else Path(save), progress or (lambda text: None))
 
 
@@ -99,13 +105,13 @@ def checked_callable(f: Any) -> None:
         raise complaint("check_function", TypeError(fault), {"f": f})
 
 
-def checked_limits(cases: int | None, seconds: float | None, timeout: float) -> Limits:
+def checked_limits(cases: int | None, seconds: float | None, timeout: float, *, keep_going: bool = False) -> Limits:
     """Return how much a run asks for, in numbers that make sense."""
     for name, value in {"cases": cases, "time": seconds, "timeout": timeout}.items():
         if value is not None and not value > 0:
             fault = f"{name} is {value}, but must be above 0. Did you mean to leave it out?"
             raise complaint("check_function", ValueError(fault), {name: value})
-    return Limits(CASES if cases is None and seconds is None else cases, seconds)
+    return Limits(CASES if cases is None and seconds is None else cases, seconds, None if keep_going else FAILURES)
 
 
 def checked_dtype(dtype: Any) -> DType:

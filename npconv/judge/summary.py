@@ -5,10 +5,10 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from npconv.arrays import Array
 from npconv.judge.call import Call
 from npconv.judge.case import Case
 from npconv.judge.model import Model
+from npconv.judge.report import Report
 from npconv.judge.verdict import Verdict
 
 
@@ -26,31 +26,37 @@ class Finding:
         The smallest one.
     call : Call
         Its arrays and options.
-    y : ndarray or None
-        What the function gave, if it gave something.
-    text : str
-        What is wrong, in sentences.
+    report : Report or None
+        What was wrong with its output, if there was one.
+    trouble : str
+        Why there was none.
     path : path or None
         File that replays it.
+    function : str
+        How the command ``npconv check`` finds the function.
     """
 
     names: tuple[str, ...]
     count: int
     case: Case
     call: Call
-    y: Array | None
-    text: str
+    report: Report | None
+    trouble: str
     path: Path | None = None
+    function: str = "module:function"
+
+    @property
+    def text(self) -> str:
+        """What is wrong, in sentences."""
+        return self.trouble if self.report is None else str(self.report)
 
     def __str__(self) -> str:
-        lines = [
-            f"{' or '.join(self.names)} ({_many(self.count, 'case')})",
-            *self.text.splitlines(),
-            f"smallest case: {self.case}",
-        ]
+        lines = [f"{' or '.join(self.names)} ({_many(self.count, 'case')}); the smallest:"]
+        lines += [f"{self.case}", *self.text.splitlines()]
         if self.path is not None:
-            lines.append(f"replay: npconv check {self.path}")
-        return "\n    ".join(lines)
+            target = f"{self.function} --case {self.path}" if self.report is None else self.path
+            lines.append(f"again: npconv check {target}")
+        return "\n   ".join(lines)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -161,7 +167,8 @@ def _as_json(finding: Finding) -> dict[str, Any]:
     return {
         "names": finding.names,
         "count": finding.count,
-        "text": finding.text,
+        "trouble": finding.trouble,
+        "report": None if finding.report is None else finding.report.to_json(),
         "probe": finding.case.probe.name,
         "x_shape": g.x_shape,
         "weight_shape": g.weight_shape,

@@ -60,19 +60,21 @@ class HungError(BaseException):
     """Raised inside a function whose time is up; no `except Exception` of its own can swallow it."""
 
 
-def attempt(f: Convolution, call: Call, seconds: float) -> Outcome:
+def attempt(f: Convolution, call: Call, seconds: float, *, with_out: bool = False) -> Outcome:
     """Call a function once, and return its output or what is wrong with it.
 
     Parameters
     ----------
     f : callable
-        ``f(x, weight, bias, *, stride, padding, dilation, groups)``, with ``out`` as well if it takes that. Options come as
-        pairs, the padding as ``((top, bottom), (left, right))``.
+        ``f(x, weight, bias, *, stride, padding, dilation, groups)``. Options come as pairs, the padding as
+        ``((top, bottom), (left, right))``.
     call : Call
         Operands and geometry; the function gets copies.
     seconds : float
         Its time. A signal ends it when that is up, which works in the main thread alone, and once Python code runs again:
         to end compiled code that never returns takes a process of its own (`npconv.judge.apart`).
+    with_out : bool, default False
+        Whether it takes ``out``.
 
     Returns
     -------
@@ -92,7 +94,7 @@ def attempt(f: Convolution, call: Call, seconds: float) -> Outcome:
     inputs = {"x": call.x.copy(), "weight": call.weight.copy(), "bias": None if call.bias is None else call.bias.copy()}
     options: dict[str, Any] = {"stride": g.stride, "padding": g.padding, "dilation": g.dilation, "groups": g.groups}
     result_type = result_dtypes("check_function", call.x.dtype, call.weight.dtype)[0]
-    if takes_out(f):
+    if with_out:
         options["out"] = unwritten(g.y_shape, result_type)
     start = time.perf_counter()
     try:
@@ -120,7 +122,8 @@ def judgeable(
             text = f"it wrote to its input {name}, which belongs to the caller. Did you mean {name}.copy()?"
             return Outcome(trouble=Trouble.WROTE, text=text, seconds=seconds)
     if not (hasattr(result, "shape") and hasattr(result, "dtype")):
-        text = f"it returned {shown(result)} ({type(result).__name__}), where an array is due. Did you mean return y?"
+        what = "None" if result is None else f"{shown(result)[:40]} ... ({type(result).__name__})"
+        text = f"it returned {what}, where an array is due. Did you mean return np.asarray(y)?"
         return Outcome(trouble=Trouble.WRONG_TYPE, text=text, seconds=seconds)
     y = np.asarray(result)
     g = call.geometry

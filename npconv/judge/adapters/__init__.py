@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
@@ -131,12 +132,15 @@ def engine(name: str) -> Convolution:
     >>> engine("caffe")
     Traceback (most recent call last):
         ...
-    ValueError: there is no engine 'caffe'; there are npconv, torch, onnxruntime, ...
+    ValueError: there is no engine 'caffe'. Did you mean one of npconv.judge.adapters.ENGINES?
     """
     if name not in ENGINES:
-        raise ValueError(f"there is no engine {name!r}; there are {', '.join(ENGINES)}")
+        raise ValueError(f"there is no engine {name!r}. Did you mean one of npconv.judge.adapters.ENGINES?")
     found = ENGINES[name]
     if found.missing:
         packages = " ".join(found.missing)
         raise ModuleNotFoundError(f'{name} needs {packages}. Did you mean python -m pip install "npconv[engines]"?')
+    for module in found.packages.values():
+        # Now, and not within the time of the first call.
+        import_module(module)
     return found.conv2d

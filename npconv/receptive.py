@@ -241,10 +241,15 @@ def receptive_field(layers: Network | Sequence[LayerLike], *, image_size: PairLi
 def layer_fields(layers: Network | Sequence[LayerLike]) -> tuple[ReceptiveField | None, ...]:
     """Return the receptive field of each layer, and None for all from where they cease to be a chain.
 
+    A network that was read from a model has them: its reader saw what lies between the layers.
+
     >>> import npconv as nc
     >>> [field and field.size for field in layer_fields(nc.networks.network("resnet-50"))[:2]]
     [(7, 7), None]
     """
+    known: tuple[ReceptiveField | None, ...] | None = getattr(layers, "fields", None)
+    if known is not None:
+        return known
     listed = _listed(layers)
     followed = _followed(listed, None)
     fields: list[ReceptiveField | None] = []

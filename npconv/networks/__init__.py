@@ -12,13 +12,38 @@ from npconv.networks.network import Network, Published
 from npconv.networks.totals import Totals, totals
 
 if TYPE_CHECKING:
+    from npconv.models.load import load
+    from npconv.models.model import Model
+    from npconv.models.onnx_file import from_onnx
+    from npconv.models.torch_module import from_torch
     from npconv.networks.execution import run
 
-__all__ = ["NETWORKS", "Layer", "Network", "Published", "Totals", "network", "run", "totals"]
+# Imported where they are asked for: what runs needs NumPy and Numba, and few need what reads models.
+_HOMES = {
+    "Model": "models.model",
+    "from_onnx": "models.onnx_file",
+    "from_torch": "models.torch_module",
+    "load": "models.load",
+    "run": "networks.execution",
+}
+
+__all__ = [
+    "NETWORKS",
+    "Layer",
+    "Model",
+    "Network",
+    "Published",
+    "Totals",
+    "from_onnx",
+    "from_torch",
+    "load",
+    "network",
+    "run",
+    "totals",
+]
 
 
 def __getattr__(name: str) -> Any:
-    # Needs NumPy and Numba, and is imported where it is asked for.
-    if name == "run":
-        return import_module("npconv.networks.execution").run
-    raise AttributeError(f"module 'npconv.networks' has no attribute {name!r}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'npconv.networks' has no attribute {name!r}")
+    return getattr(import_module(f"npconv.{_HOMES[name]}"), name)

@@ -1,16 +1,26 @@
 """How Sphinx builds the documentation: ``sphinx-build -W docs docs/_build``."""
 
+import sys
 import tomllib
 from pathlib import Path
 
 import npconv
+
+sys.path.append(str(Path(__file__).parent))
 
 project = "npconv"
 author = "The npconv developers"
 copyright = "2026, The npconv developers"
 version = release = npconv.__version__
 
-extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx.ext.viewcode"]
+extensions = [
+    "computed",
+    "myst_parser",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.viewcode",
+]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"npconv {version}"

@@ -1,6 +1,6 @@
 """How tools and texts count a layer: each one's rule, its source and its faults, and counts in terms of it."""
 
-from npconv.arguments import complaint
+from npconv.arguments import complaint, shown
 from npconv.conventions.article import ARTICLE
 from npconv.conventions.convention import Convention, Unit
 from npconv.conventions.facts import Facts
@@ -28,7 +28,7 @@ def convert(count: OpCount | Facts | Layer | Network, convention: str) -> int:
     Returns
     -------
     int
-        The number, for the whole batch. What a tool gets wrong is in it.
+        The number, with all that the tool gets wrong; for the whole batch, unless the tool divides by it.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def convert(count: OpCount | Facts | Layer | Network, convention: str) -> int:
     >>> nc.convert(layer.counts, "fvcore")
     12
     """
-    if convention not in CONVENTIONS:
+    if str(convention) not in CONVENTIONS:
         # Needed here alone, and slow to import.
         from difflib import get_close_matches
 
@@ -61,7 +61,7 @@ def convert(count: OpCount | Facts | Layer | Network, convention: str) -> int:
         fault = ValueError(f"there is no convention {convention!r}. Did you mean {nearest}?")
         raise complaint("convert", fault, {"convention": convention})
     try:
-        return _converted(count, CONVENTIONS[convention])
+        return _converted(count, CONVENTIONS[str(convention)])
     except (TypeError, ValueError) as fault:
         raise complaint("convert", fault, {"count": count, "convention": convention}) from None
 
@@ -75,20 +75,13 @@ def _converted(count: object, convention: Convention) -> int:
     if isinstance(count, Facts):
         number = convention.rule(count)
         if number is None:
-            raise ValueError(
-                f"{convention.name} stops with an error at an image without a batch. Did you mean {_batch(count)}?"
-            )
+            fix = f"Did you mean x of shape {(1, *count.x_shape)}?"
+            raise ValueError(f"{convention.name} stops with an error where an image has no batch. {fix}")
         return number
     if not isinstance(count, OpCount):
-        raise TypeError(
-            f"count is a {type(count).__name__}, but must be an OpCount, a Layer or a Network. Did you mean count.counts?"
-        )
+        given = f"{shown(count)} ({type(count).__name__})"
+        raise TypeError(f"count is {given}, but must be an OpCount, a Layer or a Network. Did you mean its counts?")
     if convention.unit.of_count is None:
-        raise ValueError(
-            f"{convention.name} prints {convention.unit.name}, which an OpCount does not tell. Did you mean the Layer or the Network?"
-        )
+        rule = f"{convention.name} prints {convention.unit.name}, which an OpCount does not tell."
+        raise ValueError(f"{rule} Did you mean the Layer or the Network?")
     return convention.unit.of_count(count)
-
-
-def _batch(seen: Facts) -> str:
-    return f"an input of shape {(1, *seen.x_shape)}"

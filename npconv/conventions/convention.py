@@ -58,7 +58,7 @@ class Convention:
     faults : tuple of str
         Where the number is another than `unit` says.
     per_image : bool
-        Whether the tool divides by the batch before it prints. The rule does not.
+        Whether the number is of one image. All others are of the whole batch.
 
     Examples
     --------

@@ -185,7 +185,13 @@ def explain_number(
     if quantity is not None and quantity not in QUANTITIES:
         rule = f"quantity is {quantity!r}, but must be one of {', '.join(map(repr, QUANTITIES))}."
         raise complaint("explain_number", ValueError(rule), {"quantity": quantity})
-    found = [each for tally in tallies(net) if quantity in (None, tally.quantity) for each in _readings(figure, tally)]
+    counts, shares = _counts(figure), _shares(figure)
+    found = [
+        each
+        for tally in tallies(net)
+        if quantity in (None, tally.quantity)
+        for each in _compared(tally, shares if tally.quantity == "share" else counts)
+    ]
     explanations = sorted(
         (each for each in found if each.rounding and each.departures <= MOST_DEPARTURES),
         key=lambda each: (each.departures, abs(each.off)),
@@ -211,28 +217,36 @@ def _network(target: object) -> Network:
     raise complaint("explain_number", TypeError(rule), {"target": target})
 
 
-def _readings(figure: Figure, tally: Tally) -> Iterator[Explanation]:
-    """Yield each way to read a number as one of a quantity: a share in percent, a million as 2**20."""
+def _counts(figure: Figure) -> list[tuple[Figure, int]]:
+    """Return how a number may be read as one of operations or parameters, and how unusual that is."""
+    if figure.unit == "%":
+        return []
     readings = [(figure, 0)]
-    if tally.quantity == "share":
-        readings = (
-            [(figure, 0)] if figure.unit == "%" else [(replace(figure, unit="%"), 1)] if figure.decimals > 0 else []
-        )
-        if figure.unit == "" and figure.value < 1 and figure.decimals > 0:
-            readings.insert(0, (figure, 0))
-    elif figure.unit == "%":
-        readings = []
-    elif figure.unit in ("k", "M", "G", "T"):
+    if figure.unit in ("k", "M", "G", "T"):
         readings.append((replace(figure, unit=f"{figure.unit.upper()}i"), 2))
     elif figure.unit == "" and -12 <= figure.decimals < 0:
         # 205,200,000 is what 205.2 M is, and may be meant as that.
         power = -(figure.decimals // 3)
         readings.append((Figure(figure.mantissa, figure.decimals + 3 * power, "KMGT"[power - 1] + "i"), 2))
-    for read, unusual in readings:
-        rounding = read.rounding_of(tally.value)
+    return readings
+
+
+def _shares(figure: Figure) -> list[tuple[Figure, int]]:
+    """Return how a number may be read as a share: in percent, which may be left out, or as a fraction."""
+    if figure.unit == "%":
+        return [(figure, 0)]
+    if figure.unit or figure.decimals <= 0:
+        return []
+    return [(figure, 0)] * (figure.value < 1) + [(replace(figure, unit="%"), 1)]
+
+
+def _compared(tally: Tally, readings: list[tuple[Figure, int]]) -> Iterator[Explanation]:
+    """Yield how a convention's number compares with each reading of the one in print."""
+    for figure, unusual in readings:
+        rounding = figure.rounding_of(tally.value)
         # Rounded is usual, cut off less so, rounded up still less.
         steps = max(0, ROUNDINGS.index(rounding) - 1) if rounding else 0
-        yield Explanation(tally, read, rounding, tally.departures + unusual + steps)
+        yield Explanation(tally, figure, rounding, tally.departures + unusual + steps)
 
 
 def _swapped(one: Figure, other: Figure) -> bool:

@@ -54,11 +54,11 @@ def from_onnx(
     FileNotFoundError: [Errno 2] No such file or directory: 'model.onnx'
     """
     onnx = optional("onnx", "an ONNX file")
-    return Graph(onnx, opened(onnx, fspath(path), input_shape)).model(Path(path).stem)
+    return Graph(onnx, *opened(onnx, fspath(path), input_shape)).model(Path(path).stem)
 
 
-def opened(onnx: Any, path: str, input_shape: Any) -> Any:
-    """Return a file's model with all shapes that can be inferred once those of its inputs are set."""
+def opened(onnx: Any, path: str, input_shape: Any) -> tuple[Any, str]:
+    """Return a file's model with all shapes that follow from those of its inputs, and why that may not be all."""
     data = Path(path).read_bytes()
     try:
         model = onnx.load_model_from_string(data)
@@ -66,7 +66,7 @@ def opened(onnx: Any, path: str, input_shape: Any) -> Any:
         rule = f"{path} is no ONNX file, {fault}"
         raise complaint("from_onnx", ValueError(f"{rule}. Did you mean another file?"), {"path": path}) from fault
     if model.functions:
-        model = onnx.inliner.inline_local_functions(model)
+        model = optional("onnx.inliner", "an ONNX file").inline_local_functions(model)
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = [each for each in model.graph.input if each.name not in weights]
     given = input_shape if isinstance(input_shape, Mapping) else {inputs[0].name: input_shape} if inputs else {}
@@ -76,13 +76,16 @@ def opened(onnx: Any, path: str, input_shape: Any) -> Any:
     del model.graph.value_info[:]
     for each in model.graph.output:
         each.type.tensor_type.ClearField("shape")
+    return inferred(onnx, model)
+
+
+def inferred(onnx: Any, model: Any) -> tuple[Any, str]:
+    """Return a model with all shapes that can be inferred, and why that may not be all."""
     try:
-        return onnx.shape_inference.infer_shapes(model, data_prop=True)
+        return onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True), ""
     except onnx.shape_inference.InferenceError as fault:
-        rule = f"shapes of {path} do not fit together, {str(fault).splitlines()[0]}"
-        raise complaint(
-            "from_onnx", ValueError(f"{rule}. Did you mean another input_shape?"), {"path": path}
-        ) from fault
+        # Operators of others, whose shapes are not known, are no reason to stop: the layers may not need them.
+        return onnx.shape_inference.infer_shapes(model, data_prop=True), " ".join(str(fault).split())
 
 
 def set_shape(graph_input: Any, given: Any, path: str) -> None:

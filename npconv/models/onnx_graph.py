@@ -49,11 +49,11 @@ class Node:
 
 
 class Graph:
-    """A graph whose shapes were inferred, read from its inputs on."""
+    """A graph whose shapes were inferred, read from its inputs on; `reason` says why some may not be known."""
 
-    def __init__(self, onnx: Any, model: Any) -> None:
+    def __init__(self, onnx: Any, model: Any, reason: str) -> None:
         graph = model.graph
-        self.onnx = onnx
+        self.onnx, self.reason = onnx, reason
         self.nodes = [self.node(each) for each in graph.node]
         self.constants = {tensor.name: tensor for tensor in graph.initializer}
         for node in self.nodes:
@@ -101,13 +101,13 @@ class Graph:
     def convolution(self, node: Node) -> Value:
         """Read a convolution or a transposed one."""
         image, filters, added = (node.input(number) for number in CONVOLUTIONS[node.kind])
-        x, weight, y_shape = self.values[image], self.values[filters], self.shape(node.outputs[0], node)
+        x, weight, y_shape = self.values[image], self.values[filters], self.shapes.get(node.outputs[0], ())
         rank = len(self.shape(image, node)) - 2
         stride, dilation = node.numbers("strides", rank, 1), node.numbers("dilations", rank, 1)
         extra = node.numbers("output_padding", rank, 0)
         axes = list(zip(x.shape[2:], self.shape(filters, node)[2:], stride, dilation, strict=True))
         transposed = node.kind == "ConvTranspose"
-        if transposed and ("output_shape" in node.attributes or self.word(node) not in ("", "valid")):
+        if transposed and y_shape and ("output_shape" in node.attributes or self.word(node) not in ("", "valid")):
             padding = [
                 halves((n - 1) * s + more + d * (k - 1) + 1 - o, self.word(node) == "same")
                 for (n, k, s, d), more, o in zip(axes, extra, y_shape[2:], strict=True)
@@ -210,6 +210,7 @@ class Graph:
             known = f"{shown(tuple(n or '?' for n in shape))}" if shape else "nothing"
             fault = ValueError(
                 f"{known} is known of the shape of {name!r}, but {node.kind} {node.place!r} cannot be counted without it."
+                f"{self.reason and f' ONNX says: {self.reason}.'}"
                 " Did you mean to give input_shape, or to simplify the file, with onnxsim for one?"
             )
             raise complaint("from_onnx", fault, {"node": node.place})

@@ -63,7 +63,7 @@ ordinary_layers = st.builds(layer_of, cases(), st.booleans())
 @pytest.mark.parametrize(("name", "printed"), PRINTED.items(), ids=PRINTED)
 def test_rules_say_what_the_tools_printed(name: str, printed: tuple[int | None, ...]) -> None:
     f = sample()[name]
-    assert {tool: CONVENTIONS[tool].rule(f) for tool in PRINTED_BY} == dict(zip(PRINTED_BY, printed, strict=True))
+    assert {tool: CONVENTIONS[tool].printed(f) for tool in PRINTED_BY} == dict(zip(PRINTED_BY, printed, strict=True))
 
 
 def test_samples_are_of_every_kind_and_always_the_same() -> None:
@@ -94,7 +94,6 @@ def test_facts_count_as_layers_do(layer: Layer) -> None:
 @given(ordinary_layers)
 def test_ordinary_layers_count_in_the_unit_of_each_convention(layer: Layer) -> None:
     f, counts = Facts.of_layer(layer), layer.counts
-    images = max(f.N, 1)
     for name, convention in CONVENTIONS.items():
         number = nc.convert(layer, name)
         if convention.unit.of_count is not None:
@@ -106,8 +105,8 @@ def test_ordinary_layers_count_in_the_unit_of_each_convention(layer: Layer) -> N
                 "2 x dense products": 2 * counts.dense_mul,
                 "2 x useful products": 2 * counts.mul,
             }[start]
-            # An empty batch has no images to print one of.
-            assert number == (products + f.biases) // images**convention.per_image or not f.N, name
+            assert convention.rule(f) == products + f.biases, name
+            assert number == (products + f.biases) // (f.N or 1) ** convention.per_image, name
 
 
 def test_one_layer_has_many_numbers() -> None:
@@ -156,8 +155,7 @@ def in_its_unit(f: Facts, convention: Convention) -> int:
         "2 x dense products": 2 * f.dense,
         "2 x dense products, and 1 for each output with a bias": 2 * f.dense + f.biases,
     }
-    number = named.get(convention.unit.name, f.dense + f.dense_add)
-    return number // f.N if convention.per_image else number
+    return named.get(convention.unit.name, f.dense + f.dense_add)
 
 
 # What `convert` takes.
@@ -259,14 +257,12 @@ def printed_file() -> dict[str, Any]:
     """Return a file in which every tool printed what our rules say."""
     file: dict[str, Any] = {}
     for name, f in LAYERS.items():
-        batch = f.x_shape[0]
         row = {tool: [CONVENTIONS[c].rule(f) for c in names] for tool, names in COLUMNS.items()}
         numbers: dict[str, Any] = {tool: n[0] if len(n) == 1 else n for tool, n in row.items()}
-        numbers["ptflops"] *= batch
         if row["calflops"][0] is None:
             numbers["calflops"] = "ERR AssertionError"
         ref = {"macs": f.dense, "useful": f.useful, "outs": f.outputs, "bias": f.biases}
-        file[name] = {"ref": ref, **numbers, "batch": batch}
+        file[name] = {"ref": ref, **numbers}
     return file
 
 

@@ -36,7 +36,7 @@ def printed(tool: str) -> dict[str, list[float]]:
 
 def said(tool: str, facts: Facts) -> list[int]:
     """Return what our rules say that it prints; nothing where it stops."""
-    numbers = [CONVENTIONS[convention].rule(facts) for convention in tool.split()]
+    numbers = [CONVENTIONS[convention].printed(facts) for convention in tool.split()]
     return [number for number in numbers if number is not None]
 
 

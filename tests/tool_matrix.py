@@ -1,7 +1,7 @@
 """Compare our rules with a file of what ten tools printed for 24 layers: ``python tests/tool_matrix.py FILE``.
 
 The file maps a layer's name to ``{"thop": number, ..., "calflops": [MACs, FLOPs], "ref": {"macs", "useful", "outs",
-"bias"}, "batch": images}``; a text in place of a number tells why a tool gave none. Its numbers are of the whole batch.
+"bias"}}``; a text in place of a number tells why a tool gave none. All numbers are of the whole batch.
 """
 
 import json
@@ -80,8 +80,6 @@ def cells(file: dict[str, Any]) -> Iterator[Cell]:
         yield Cell(layer, "ref", [*printed["ref"].values()], [f.dense, f.useful, f.outputs, f.biases])
         for tool, names in COLUMNS.items():
             ours = [CONVENTIONS[name].rule(f) for name in names]
-            if CONVENTIONS[names[0]].per_image:
-                ours = [number and number * printed["batch"] for number in ours]
             numbers = printed[tool] if isinstance(printed[tool], list) else [printed[tool]]
             if isinstance(printed[tool], str):
                 # Not a fault of a rule which foretells it.

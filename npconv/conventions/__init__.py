@@ -73,7 +73,7 @@ def _converted(count: object, convention: Convention) -> int:
     if isinstance(count, Layer):
         count = Facts.of_layer(count)
     if isinstance(count, Facts):
-        number = convention.rule(count)
+        number = convention.printed(count)
         if number is None:
             fix = f"Did you mean x of shape {(1, *count.x_shape)}?"
             raise ValueError(f"{convention.name} stops with an error where an image has no batch. {fix}")

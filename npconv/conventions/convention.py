@@ -58,7 +58,7 @@ class Convention:
     faults : tuple of str
         Where the number is another than `unit` says.
     per_image : bool
-        Whether the number is of one image. All others are of the whole batch.
+        Whether the tool divides by the batch before it prints. The rule does not, so that numbers compare.
 
     Examples
     --------
@@ -73,3 +73,25 @@ class Convention:
     source: str
     faults: tuple[str, ...] = ()
     per_image: bool = False
+
+    def printed(self, facts: Facts) -> int | None:
+        """Return what the tool prints: the number by the rule, or its share of one image.
+
+        Parameters
+        ----------
+        facts : Facts
+            The layer.
+
+        Returns
+        -------
+        int or None
+            The number; None where the tool stops with an error.
+
+        Examples
+        --------
+        >>> convention = Convention("dense", "MACs", DENSE, lambda facts: facts.dense, "this page", per_image=True)
+        >>> convention.printed(Facts.of_call((5, 4, 1, 1), (3, 4, 1, 1)))
+        12
+        """
+        number = self.rule(facts)
+        return number // facts.x_shape[0] if number and self.per_image else number

@@ -34,12 +34,13 @@ def thop(f: Facts) -> int:
 
 
 def ptflops(f: Facts) -> int:
-    """Look at modules of exactly the known classes, sum over parents, and divide by the first axis as the batch."""
+    """Look at modules of exactly the known classes, and sum over parents; the first axis is taken for the batch."""
     if f.caller != "module":
         return 0
+    batch, *_ = f.x_shape
     positions = prod(f.x_shape[2:] if f.transposed else f.y_shape[2:])
     products = f.taps * f.C * (f.filters // f.groups) * positions
-    return f.parents * f.times * (products + f.bias * prod(f.y_shape[1:]))
+    return f.parents * f.times * batch * (products + f.bias * prod(f.y_shape[1:]))
 
 
 def torchinfo(f: Facts) -> int:

@@ -148,7 +148,7 @@ def explain_number(
         The number as it is printed, such as "569M", "4.2 G", "25,028,904", "94.86 %" or 568740352; its digits say how far it
         was rounded.
     quantity : {"operations", "parameters", "share", "receptive field"}, optional
-        What it is a number of, if that is known.
+        What it is a number of, if that is known. A word behind the number tells it too: "4.2M params", "569 MMACs".
 
     Returns
     -------
@@ -185,6 +185,8 @@ def explain_number(
     if quantity is not None and quantity not in QUANTITIES:
         rule = f"quantity is {quantity!r}, but must be one of {', '.join(map(repr, QUANTITIES))}."
         raise complaint("explain_number", ValueError(rule), {"quantity": quantity})
+    if quantity is None and figure.noun and figure.unit != "%":
+        quantity = "parameters" if figure.noun.startswith("param") else "operations"
     counts, shares = _counts(figure), _shares(figure)
     found = [
         each

@@ -1,7 +1,7 @@
 """A number as it is printed: what its digits are worth, and whether another number would be printed so."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from typing import Literal, TypeAlias
@@ -18,7 +18,7 @@ UNITS = {
     **{f"{letter}i": Fraction(1024**power) for power, letter in enumerate("KMGT", 1)},
 }
 WORDS = {"K": "k", "ki": "Ki", "B": "G", "thousand": "k", "million": "M", "billion": "G", "percent": "%"}
-# What tables and tools write behind a number; it says nothing that the number does not.
+# What tables and tools write behind a number.
 NOUNS = "flops?|macs?|mac|madds?|mult-adds|multiply-adds|mul-adds|ops|params?|parameters|products|additions"
 PATTERN = re.compile(
     rf"(?P<digits>\d[\d,_]*(?:\.\d*)?|\.\d+)(?:e\+?(?P<power>\d\d?))?\s*(?P<unit>[A-Za-z]*?|%)\s*(?P<noun>{NOUNS})?",
@@ -38,6 +38,8 @@ class Figure:
         How many of them stand behind the point; negative if zeros were left out.
     unit : str
         "", "%", "k", "M", "G" or "T" for powers of 1000, "Ki", "Mi", "Gi" or "Ti" for powers of 1024.
+    noun : str
+        What it is a number of, where that is written behind it: "params", "macs", "flops".
 
     Examples
     --------
@@ -51,6 +53,7 @@ class Figure:
     mantissa: int
     decimals: int = 0
     unit: str = ""
+    noun: str = field(default="", compare=False)
 
     @property
     def digit(self) -> Fraction:
@@ -166,8 +169,9 @@ def read_figure(number: object, operation: str = "read_figure") -> Figure:
         rule = f"number is {number!r}, which cannot be read. Did you mean digits with a unit of {', '.join(filter(None, UNITS))}?"
         raise complaint(operation, ValueError(rule), {"number": number})
     whole, _, decimals = found["digits"].replace(",", "").replace("_", "").partition(".")
-    figure = Figure(int(whole + decimals), len(decimals) - int(found["power"] or 0), unit)
+    noun = (found["noun"] or "").lower()
+    figure = Figure(int(whole + decimals), len(decimals) - int(found["power"] or 0), unit, noun)
     if unit or found["power"] or decimals:
         return figure
     zeros = min(len(whole) - len(whole.rstrip("0")), max(0, len(whole) - 2))
-    return Figure(int(whole) // 10**zeros, -zeros)
+    return Figure(int(whole) // 10**zeros, -zeros, noun=noun)

@@ -155,6 +155,9 @@ def test_a_quantity_that_is_known_leaves_out_the_others() -> None:
     for quantity in ("operations", "parameters"):
         found = nc.explain_number("alexnet", "58.6M", quantity=quantity)
         assert {each.tally.quantity for each in found.explanations} == {quantity}
+    assert nc.explain_number("alexnet", "58.6M params") == nc.explain_number("alexnet", "58.6M", quantity="parameters")
+    assert conventions(nc.explain_number("mobilenet-v1", "74.59 % params"))[0] == "1x1 in all weights"
+    assert nc.explain_number("alexnet", "58.6 MMACs") == nc.explain_number("alexnet", "58.6M", quantity="operations")
 
 
 def test_nothing_is_reproduced_from_nothing() -> None:

@@ -44,6 +44,23 @@ def test_numbers_are_read_as_printed(number: object, value: int | Fraction, digi
     assert (figure.value, figure.digit) == (value, digit)
 
 
+@pytest.mark.parametrize(
+    ("number", "noun"),
+    [
+        ("4.2M params", "params"),
+        ("4 MACs", "macs"),
+        ("569 MMult-Adds", "mult-adds"),
+        ("25,028,904 Parameters", "parameters"),
+        ("4.2M", ""),
+    ],
+)
+def test_what_is_written_behind_a_number_is_kept(number: str, noun: str) -> None:
+    figure = read_figure(number)
+    assert figure.noun == noun
+    # It is no part of the number.
+    assert figure == Figure(figure.mantissa, figure.decimals, figure.unit)
+
+
 @pytest.mark.parametrize("number", ["", "many", "569 Q", "4.2.1 M", "-3 M", -3, float("nan"), float("inf"), "1 G G"])
 def test_what_is_no_number_is_refused(number: object) -> None:
     with pytest.raises(

@@ -21,7 +21,7 @@ PRODUCTS = frozenset(
 )
 # Whose operators are known; what a stranger's does is not.
 KNOWN = ("aten", "prim", "prims", "profiler")
-MOVING = frozenset({"permute", "transpose", "t", "flip", "roll", "rot90"})
+MOVING = frozenset({"constant_pad_nd", "permute", "transpose", "t", "flip", "roll", "rot90"})
 
 
 @dataclass(slots=True)

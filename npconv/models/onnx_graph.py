@@ -26,6 +26,7 @@ UNCOUNTED = frozenset(
 )
 # Whose operators are known; what a stranger's does is not.
 KNOWN = ("", "ai.onnx", "ai.onnx.ml")
+MOVING = frozenset({"Pad", "Transpose"})
 WORDS = {"VALID": "valid", "SAME_UPPER": "same", "SAME_LOWER": "same_lower"}
 
 
@@ -201,7 +202,7 @@ class Graph:
             elif missed:
                 self.values[name] = Value(shape)
             else:
-                self.values[name] = self.listing.other(inputs, shape, (node.kind, part), moves=node.kind == "Transpose")
+                self.values[name] = self.listing.other(inputs, shape, (node.kind, part), moves=node.kind in MOVING)
 
     def shape(self, name: str, node: Node) -> tuple[int, ...]:
         """Return a shape that a layer cannot do without."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from npconv.arguments import complaint, members
+from npconv.arguments import complaint, members, shown
 from npconv.models.aten import Calls
 from npconv.models.extra import optional
 from npconv.models.model import Listing, Model, Value
@@ -38,7 +38,7 @@ def from_torch(module: "torch.nn.Module", *inputs: Any) -> Model:
     ModuleNotFoundError
         If PyTorch is not installed.
     TypeError
-        If `module` is no module.
+        If `module` is no module, or an input is neither a tensor nor a shape.
     ValueError
         If its forward pass fails on these inputs, or nothing in it can be counted.
 
@@ -83,9 +83,14 @@ def from_torch(module: "torch.nn.Module", *inputs: Any) -> Model:
 
 def tensor_of(torch: Any, module: Any, given: Any) -> Any:
     """Return an input as it is, or zeros of a shape, of the type and in the place of the module's parameters."""
-    shape = members(given)
-    if isinstance(given, torch.Tensor) or shape is None:
+    if isinstance(given, torch.Tensor):
         return given
+    shape = members(given)
+    if shape is None or not all(isinstance(n, int) for n in shape):
+        fault = TypeError(
+            f"an input is {shown(given)}, but must be a tensor or a shape. Did you mean (1, 3, 224, 224)?"
+        )
+        raise complaint("from_torch", fault, {"input": given})
     like = next(module.parameters(), torch.empty(()))
     return torch.zeros(shape, dtype=like.dtype, device=like.device)
 

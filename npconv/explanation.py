@@ -32,6 +32,12 @@ class Explanation:
         How the one becomes the other; None if it does not.
     departures : int
         How unusual all of it is: 0 is the plain convention, rounded.
+
+    Examples
+    --------
+    >>> first, *others = explain_number("resnext-50-32x4d", "4.2 G").explanations
+    >>> first.tally.value, first.words, first.rounding, first.departures
+    (4230479872, 'products', 'rounded', 0)
     """
 
     tally: Tally
@@ -60,7 +66,19 @@ class Explanation:
         return f"{float(self.tally.value):,.15g}" if isinstance(self.tally.value, Fraction) else f"{self.tally.value:,}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return all of it as what `json.dumps` takes."""
+        """Return all of it as what `json.dumps` takes.
+
+        Returns
+        -------
+        dict
+            ``quantity``, ``value``, ``convention``, ``rounding``, ``departures``, and ``off``, a part of the value.
+
+        Examples
+        --------
+        >>> told = explain_number("vgg-16", "138 M").explanations[0].to_json()
+        >>> told["value"], told["convention"]
+        (138357544, 'weights and biases')
+        """
         value = self.tally.value
         return {
             "quantity": self.tally.quantity,
@@ -88,6 +106,12 @@ class ExplainedNumber:
         If there are none: the nearest of the plain conventions.
     swapped : tuple of Explanation
         If there are none: plain conventions whose number has the same digits, two neighbours changed over.
+
+    Examples
+    --------
+    >>> found = explain_number("resnet-50", "25.6 M")
+    >>> found.reproduced, found.explanations[0].words
+    (True, 'weights, biases and normalisations')
     """
 
     target: str
@@ -108,6 +132,12 @@ class ExplainedNumber:
         -------
         dict
             ``target``, ``number``, ``reproduced``, and lists of ``explanations``, ``nearest`` and ``swapped``.
+
+        Examples
+        --------
+        >>> told = explain_number("vgg-16", "138 M").to_json()
+        >>> told["number"], told["reproduced"], told["nearest"]
+        ('138 M', True, [])
         """
         found = ("explanations", "nearest", "swapped")
         lists = {name: [each.to_json() for each in getattr(self, name)] for name in found}

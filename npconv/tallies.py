@@ -99,6 +99,13 @@ def tallies(net: Network) -> Iterator[Tally]:
     ------
     Tally
         A total and its convention.
+
+    Examples
+    --------
+    >>> import npconv as nc
+    >>> first, *others = tallies(nc.networks.network("vgg-16"))
+    >>> first.value, first.words, len(others) > 100
+    (15470264320, 'products', True)
     """
     measured = [Measured.of(layer) for layer in net.layers]
     yield from operations(net, measured)

@@ -36,6 +36,15 @@ class LayerRun:
         of the useful products.
     seconds : float
         Time of the convolutions, without that of planning and packing.
+
+    Examples
+    --------
+    >>> import npconv as nc
+    >>> layer = nc.networks.Layer("conv", (1, 1, 3, 3), (1, 1, 3, 3), padding=((1, 1), (1, 1)))
+    >>> done = nc.networks.run(nc.networks.Network("one", (layer,)))
+    >>> only, = done.layers
+    >>> only.executed.mul, only.result, only.agrees
+    (49, 49, True)
     """
 
     layer: Layer
@@ -68,6 +77,14 @@ class NetworkRun:
         Its layers.
     seconds : float
         Time of it all, planning and packing included.
+
+    Examples
+    --------
+    >>> import npconv as nc
+    >>> layer = nc.networks.Layer("conv", (1, 1, 3, 3), (1, 1, 3, 3), padding=((1, 1), (1, 1)))
+    >>> done = nc.networks.run(nc.networks.Network("one", (layer,)))
+    >>> done.agrees, done.executed == done.planned
+    (True, True)
     """
 
     network: Network
@@ -96,6 +113,14 @@ class NetworkRun:
         -------
         dict
             ``network``, ``agrees``, ``seconds``, and ``layers``, each with its counts.
+
+        Examples
+        --------
+        >>> import npconv as nc
+        >>> layer = nc.networks.Layer("conv", (1, 1, 3, 3), (1, 1, 3, 3), padding=((1, 1), (1, 1)))
+        >>> done = nc.networks.run(nc.networks.Network("one", (layer,)))
+        >>> done.to_json()["layers"][0]["closed_form"]["padding_mul"]
+        32
         """
         layers = [
             {

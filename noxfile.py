@@ -94,6 +94,13 @@ def spills(session: nox.Session, target: str) -> None:
 
 
 @nox.session
+def foreign(session: nox.Session) -> None:
+    """Run counting tools and XLA, and hold our rules against what they print."""
+    session.install(".[test,tools]")
+    session.run("pytest", "tests/test_tools.py", "tests/test_xla.py", *session.posargs)
+
+
+@nox.session
 def oldest(session: nox.Session) -> None:
     """Run the suite on the oldest NumPy and Numba that the package admits."""
     session.install(".[test]")

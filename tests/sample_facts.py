@@ -43,6 +43,8 @@ def sample(seed: int = 0) -> dict[str, Facts]:
     """Return all of them by name."""
     draw = np.random.default_rng(seed)
     layers = {f"{kind} {i}": drawn(draw, **options) for kind, (number, options) in KINDS.items() for i in range(number)}
+    # The rows are taken for the channels, and there are as many.
+    layers["square without a batch"] = Facts.of_call((8, 8, 5), (6, 4, 3, 3), padding=1, bias=True, groups=2)
     return layers | {f"fully connected {i}": connected for i, connected in enumerate(fully_connected(draw))}
 
 

@@ -39,6 +39,7 @@ PRINTED: dict[str, tuple[int | None, ...]] = {
     "valid 1": (7776, 0, 0, 3888, 1332, 3996, 3996, 0, 7884, 3888, 3996),
     "circular same 0": (38880, 38880, 19440, 19440, 6480, 19440, 19440, 19440, 38880, 19440, 19440),
     "without a batch 0": (2880, 0, 1440, 5760, 308, 1560, 1872, 1440, None, None, 1560),
+    "square without a batch": (17280, 0, 8640, 8640, 1120, 8880, 6660, 8640, 17520, 8640, 8880),
     "transposed without a batch 1": (432, 0, 216, 216, 108, 216, 432, 1296, 216, 108, 432),
     "function 1": (3240, 3240, 1620, 0, 0, 1710, 0, 1620, 3330, 1620, 1710),
     "function, transposed 1": (7680, 0, 3840, 0, 0, 5460, 0, 25920, 7728, 3840, 27540),
@@ -68,7 +69,7 @@ def test_rules_say_what_the_tools_printed(name: str, printed: tuple[int | None, 
 
 def test_samples_are_of_every_kind_and_always_the_same() -> None:
     layers = sample()
-    assert len(layers) == sum(number for number, _ in KINDS.values()) + 4
+    assert len(layers) == sum(number for number, _ in KINDS.values()) + 5
     assert layers == sample() != sample(1)
     # Whatever a rule asks about occurs with both answers.
     for answers in (

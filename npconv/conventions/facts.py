@@ -75,6 +75,18 @@ class Facts:
     def of_layer(cls, layer: Layer) -> Self:
         """Return what a tool sees of a layer that is called as an ordinary module, with padding in numbers.
 
+        Parameters
+        ----------
+        layer : Layer
+            The layer.
+
+        Returns
+        -------
+        Facts
+            The same shapes and options.
+
+        Examples
+        --------
         >>> Facts.of_layer(Layer("conv", (1, 8, 5, 5), (4, 8, 3, 3), times=2)).dense == 2 * 4 * 3 * 3 * 8 * 3 * 3
         True
         """
@@ -111,10 +123,42 @@ class Facts:
         times: int = 1,
         parents: int = 1,
     ) -> Self:
-        """Return what a tool sees of a call with the options that PyTorch's layers take, each one number or one for each axis.
+        """Return what a tool sees of a call with the options of PyTorch's layers, each one number or one for each axis.
 
-        >>> Facts.of_call((1, 4, 5, 6, 7), (2, 4, 3, 3, 3), padding="same").padding
-        ((1, 1), (1, 1), (1, 1))
+        Parameters
+        ----------
+        x_shape, weight_shape : sequence of int
+            As `Facts`.
+        stride : int or tuple of int, default 1
+            As `Facts`.
+        padding : int, tuple of int, "same" or "valid", default 0
+            The same before and after an axis, or a word.
+        dilation, output_padding : int or tuple of int
+            As `Facts`.
+        groups : int, default 1
+            As `Facts`.
+        bias, transposed, circular : bool, optional
+            As `Facts`.
+        caller : str, optional
+            As `Facts`.
+        class_name : str, optional
+            As `Facts`; by default that of PyTorch's layer.
+        times, parents : int, default 1
+            As `Facts`.
+
+        Returns
+        -------
+        Facts
+            Shapes and options, with numbers for each axis.
+
+        Examples
+        --------
+        A function has no layer around it, and a tool that looks at layers does not see it.
+
+        >>> import npconv as nc
+        >>> call = Facts.of_call((1, 4, 5, 6, 7), (2, 4, 3, 3, 3), padding="same", caller="function")
+        >>> call.padding, nc.convert(call, "thop"), nc.convert(call, "flop-counter-mode")
+        (((1, 1), (1, 1), (1, 1)), 0, 90720)
         """
         x, weight = tuple(x_shape), tuple(weight_shape)
         axes = len(weight) - 2

@@ -28,6 +28,8 @@ class Model(Network):
         Parameters of everything else.
     published : tuple of Published
         Empty.
+    norm_elements, activation_elements : int
+        0, as nobody notes them.
     shared_parameters : int
         Parameters that layers of different shapes have in common; they are there once.
     fields : tuple of ReceptiveField or None

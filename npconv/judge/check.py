@@ -92,6 +92,7 @@ def check(
     """
     call = checked_call(x, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
     actual = as_array("check", "actual", actual)
+    actual = actual.astype(actual.dtype.newbyteorder("="), copy=False)
     claimed = model_of(model, call, actual.dtype)
     try:
         _check_fit(actual, call, claimed)
@@ -100,7 +101,6 @@ def check(
         raise complaint(
             "check", fault, options, actual=actual.shape, x=call.x.shape, weight=call.weight.shape
         ) from None
-    actual = actual.astype(actual.dtype.newbyteorder("="), copy=False)
     allowed = expected(call, claimed, exact=exact)
     return Report(call, claimed, actual, allowed, judge(actual, allowed, claimed))
 

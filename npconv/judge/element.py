@@ -85,18 +85,20 @@ class Element:
         ]
         if 0 < self.excess < np.inf:
             lines.append(f"off by    {abs(self.got - self.expected):.3g}, {times(self.excess)} what rounding explains")
-        return [*lines, f"as        {self._reason(model)}", f"reads     {self.window}"]
+        return [*lines, f"bound     {self._reason(model)}", f"reads     {self.window}"]
 
     def _reason(self, model: Model) -> str:
         """Return where the bound comes from, or why there is none."""
         if model.is_integer:
-            return f"{model.accumulator} sums are exact modulo 2^{model.accumulator.removeprefix('int')} in any order"
+            return f"none: {model.accumulator} sums are exact modulo 2^{model.accumulator.removeprefix('int')}, in any order"
         if not np.isfinite(self.expected):
-            return "infinities and NaN among the data give that in any order"
+            return "none: infinities and NaN among the data give that in any order"
         if self.bound == 0:
-            return "any order of summation gives that very value"
-        terms = f"h = {self.h} terms are not zero, u = 2^-{model.sums.bits}, S = {self.S:.3g} adds up their magnitudes"
-        return f"rounding errs by h*u*S: {terms}" + (", and the model rounds more" if model.rounds_more else "")
+            return "none: any order of summation gives that very value"
+        terms = (
+            f"h = {self.h} terms that are not zero, u = 2^-{model.sums.bits}, S = {self.S:.3g} adds up their magnitudes"
+        )
+        return f"h*u*S: {terms}" + ("; and what else the model rounds" if model.rounds_more else "")
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it, ready for ``json.dumps``."""

@@ -98,8 +98,8 @@ class Report:
 
     @cached_property
     def audit(self) -> Audit:
-        """The known mistakes that this data could not have shown."""
-        return audit(self.call, self.model, self.allowed)
+        """The known mistakes that this data could not have shown; no data, no mistakes."""
+        return audit(self.call, self.model, self.allowed) if self.actual.size else Audit((), 0)
 
     def raise_if_wrong(self) -> None:
         """Raise an `AssertionError` with this report as its text, if the output is wrong."""
@@ -152,7 +152,9 @@ class Report:
         bias = "" if self.call.bias is None else f", bias ({self.call.geometry.O},)"
         rows = [("call", [f"{described(self.call.geometry)}{bias}"]), ("model", [str(self.model)])]
         worst, first = self.worst, self.first
-        if worst is None or self.verdict is Verdict.EXACT:
+        if worst is None:
+            return rows
+        if self.verdict is Verdict.EXACT:
             pass
         elif first is None:
             rows.append(("closest", [f"{worst.address}: {times(worst.excess)} what rounding may do"]))
@@ -164,7 +166,11 @@ class Report:
             ]
             rows += [("first", first.told(self.model)[:3])] if first != worst else []
             return rows
-        return [*rows, ("unseen", str(self.audit).splitlines())]
+        unseen, known = self.audit.reasons, self.audit.known
+        text = f"{len(self.audit.names)} of {known} known mistakes would have passed on this data as well" + (
+            ":" if unseen else "."
+        )
+        return [*rows, ("unseen", [text, *(f"- {why}: {', '.join(names)}" for why, names in unseen.items())])]
 
     def _element(self, flat: int) -> Element:
         return element(flat, self.actual, self.allowed, self.judgement.excess, self.call.geometry)

@@ -109,13 +109,18 @@ def _channels(held: Array, geometry: Geometry) -> Place:
     words = " of ".join(place.words for place in (inner, groups) if place.words)
     if inner.words and not groups.words:
         words += " of each group"
-    simple = bool(plain.words) and not (inner.words and groups.words)
+    simple = bool(plain.words) and not (inner.words and groups.words) and "modulo" not in words
     return Place(count, words) if count < plain.count or (count == plain.count and simple) else plain
 
 
 def _plane(held: Array, rows: Array, columns: Array, geometry: Geometry) -> Place:
     """Return the part of a plane: rows and columns, or the outputs whose windows touch padding, or a run in the order of memory."""
-    return min(_parts(held, rows, columns, geometry), key=lambda place: (place.count, place.words.count(",")))
+    return min(_parts(held, rows, columns, geometry), key=_plainness)
+
+
+def _plainness(place: Place) -> tuple[int, bool, int]:
+    """Return what to prefer: few outputs, then rows and columns, then few words."""
+    return place.count, place.words.startswith("position"), place.words.count(",")
 
 
 def _parts(held: Array, rows: Array, columns: Array, geometry: Geometry) -> Iterator[Place]:

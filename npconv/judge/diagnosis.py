@@ -13,7 +13,7 @@ from npconv.judge.faults import FAMILIES, FAULTS
 from npconv.judge.formats import FORMATS
 from npconv.judge.model import Model
 from npconv.judge.outcome import outcome
-from npconv.judge.precision import PRECISIONS, narrowed
+from npconv.judge.precision import PRECISIONS, largest_share, narrowed
 from npconv.judge.reading import OUTSIDE, Array, Reading, plain, same, sums
 from npconv.judge.separation import described, separating
 from npconv.judge.verdict import Judgement, judge
@@ -98,17 +98,17 @@ def causes(actual: Array, call: Call, model: Model, judgement: Judgement) -> Dia
         evidence, look = (_evidence(outputs, actual, right) for outputs in _spots(judgement))
         for fault in candidates(right, evidence):
             known += 1
-            reading = fault.mistake(right)
+            reading = fault.reading(right)
             if reading is not None and agrees(look, reading, model):
                 share = _share(actual, reading, model)
                 if share <= 1.0:
                     found.append(Cause(fault, (), share))
-    if not found:
-        # A wider bound explains more: what is lost to rounding is asked last, and has to show in the bits.
-        narrow = narrowed(actual, call, model)
-        known, found = known + len(PRECISIONS), [Cause(fault, (), share) for fault, share in narrow]
-        return Diagnosis(tuple(found), known)
-    return Diagnosis(_tied(sorted(found, key=lambda cause: cause.share), right), known)
+    told = _tied(sorted(found, key=lambda cause: cause.share), right)
+    if found and np.isfinite(actual).all():
+        return Diagnosis(told, known)
+    # A wider bound explains more: what is lost to rounding, or to a smaller range, is asked last and has to show in the bits.
+    narrow = tuple(Cause(fault, (), share) for fault, share in narrowed(actual, call, model))
+    return Diagnosis(told + narrow, known + len(PRECISIONS))
 
 
 def _evidence(outputs: Array, actual: Array, right: Reading) -> Evidence:
@@ -173,7 +173,7 @@ def _share(actual: Array, reading: Reading, model: Model) -> float:
         never = reading.order == OUTSIDE
         actual = np.where(never & left_as_it_was(actual), 0, actual)
     judgement = judge(actual, outcome(reading, model), model)
-    return np.inf if judgement.wrong.any() else float(judgement.excess.max(initial=0.0))
+    return np.inf if judgement.wrong.any() else largest_share(judgement)
 
 
 def _spots(judgement: Judgement) -> tuple[Array, Array]:

@@ -8,13 +8,18 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from npconv.geometry import Geometry
-from npconv.judge.model import Model
-from npconv.judge.oracle import Expected
-from npconv.judge.outcome import outcome
 from npconv.judge.reading import OUTSIDE, Array, Reading, addressed, same, sums
 
 # What a kernel with the mistake reads, given what a right one reads; None where that leaves no room for it.
 Mistake: TypeAlias = Callable[[Reading], Reading | None]
+
+
+# The numbers of a family that are worth a look, on what a right kernel reads.
+Numbers: TypeAlias = Callable[[Reading, "Evidence | None"], Iterable[int]]
+
+
+def _anywhere(g: Geometry) -> bool:
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +36,19 @@ class Fault:
         The part of the convolution that it is about, a key of `npconv.judge.reasons.SUBJECTS`.
     mistake : callable, Reading -> Reading or None
         What such a kernel reads, given what a right one reads; None where it could not go wrong.
+    room : callable, Geometry -> bool, optional
+        Whether a geometry leaves room for it, and it is no simpler mistake there.
     """
 
     name: str
     sentence: str
     subject: str
     mistake: Mistake
+    room: Callable[[Geometry], bool] = _anywhere
+
+    def reading(self, right: Reading) -> Reading | None:
+        """Return what such a kernel reads, given what a right one reads; None where there is no room for the mistake."""
+        return self.mistake(right) if self.room(right.geometry) else None
 
     @property
     def of_numbers(self) -> bool:
@@ -45,18 +57,17 @@ class Fault:
 
     def applies(self, right: Reading) -> bool:
         """Return whether a kernel with this mistake adds up other terms than a right one, on some values at least."""
-        reading = self.mistake(right)
-        return reading is not None and (bool(reading.rounding) or not same(self.terms(right), addressed(right)))
+        reading = self.reading(right)
+        return reading is not None and not same(self.terms(right), addressed(right))
 
     def terms(self, right: Reading) -> Reading:
         """Return what such a kernel reads of operands that are addresses: the right elements where it cannot go wrong."""
         where = addressed(right)
-        return self.mistake(where) or where
-
-    def expected(self, right: Reading, model: Model) -> Expected | None:
-        """Return what such a kernel's outputs must be, under the bound of its own sums; None where it cannot go wrong."""
-        reading = self.mistake(right)
-        return None if reading is None else outcome(reading, model)
+        if self.subject == "rounding":
+            # Addresses are no floats: what rounding does to values is compared by its name.
+            reading = self.reading(right)
+            return where if reading is None else replace(where, rounding=reading.rounding)
+        return self.reading(where) or where
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,7 +90,7 @@ class Family:
     sentence: str
     subject: str
     mistake: Callable[[Reading, int], Reading | None]
-    numbers: Callable[[Reading, Evidence | None], Iterable[int]]
+    numbers: Numbers
 
     def members(self, right: Reading, evidence: Evidence | None = None) -> Iterator[Fault]:
         """Yield the mistakes of the family that are worth a look."""
@@ -139,7 +150,7 @@ def _outputs(geometry: Geometry) -> Array:
     return np.arange(geometry.P).reshape(geometry.y_shape)
 
 
-def fitted(mistake: Callable[[Reading, int], Reading]) -> Callable[[Reading, Evidence | None], Iterable[int]]:
+def fitted(mistake: Callable[[Reading, int], Reading]) -> Numbers:
     """Return how to read the number off the evidence, where outputs depend on it along a line: 0 is right.
 
     Without evidence it is 1. Where no whole number fits there is none.

@@ -129,6 +129,7 @@ FAULTS = (
         "Top is exchanged with bottom, and left with right.",
         PADDING,
         _padded(lambda g: (g.padding[0][::-1], g.padding[1][::-1])),
+        lambda g: g.padding[0][0] != g.padding[0][1] and g.padding[1][0] != g.padding[1][1],
     ),
     Fault(
         "pad axes swapped",
@@ -212,6 +213,7 @@ FAULTS = (
         "Rows are stepped by the stride of columns, and columns by that of rows.",
         STRIDE,
         _read_with(lambda g: replace(g, stride=g.stride[::-1])),
+        lambda g: g.stride[0] != g.stride[1],
     ),
     Fault(
         "stride ignored",
@@ -224,12 +226,14 @@ FAULTS = (
         "Columns are stepped by the stride of rows.",
         STRIDE,
         _read_with(lambda g: replace(g, stride=(g.stride[0],) * 2)),
+        lambda g: g.stride[0] > 1,
     ),
     Fault(
         "column stride used for rows",
         "Rows are stepped by the stride of columns.",
         STRIDE,
         _read_with(lambda g: replace(g, stride=(g.stride[1],) * 2)),
+        lambda g: g.stride[1] > 1,
     ),
     Fault(
         "dilation axes swapped",
@@ -254,6 +258,7 @@ FAULTS = (
         "Taps are one cell too close to each other.",
         DILATION,
         _read_with(lambda g: replace(g, dilation=(max(1, g.dilation[0] - 1), max(1, g.dilation[1] - 1)))),
+        lambda g: max(g.dilation) > 2,
     ),
     Fault(
         "ceil instead of floor",

@@ -66,6 +66,8 @@ def _without(right: Reading, group: int) -> Reading | None:
 def _ends(right: Reading, evidence: Evidence | None) -> tuple[int, ...]:
     """Return the group of the wrong outputs; without any, the first and the last."""
     g = right.geometry
+    if g.groups == 1:
+        return ()
     if evidence is None:
         return tuple({0, g.groups - 1})
     return (int(np.unravel_index(evidence.outputs[0], g.y_shape)[1]) // g.group_filters,)
@@ -77,6 +79,7 @@ FAULTS = (
         "Every filter reads the channels of the first group.",
         GROUPS,
         _of_group(lambda group, count: group * 0),
+        lambda g: g.groups > 1,
     ),
     Fault(
         "groups off by one",
@@ -89,12 +92,14 @@ FAULTS = (
         "Filters read the channels of the group before theirs.",
         GROUPS,
         _of_group(lambda group, count: (group - 1) % count),
+        lambda g: g.groups > 2,
     ),
     Fault(
         "groups reversed",
         "Filters of the first group read the channels of the last, and so on.",
         GROUPS,
         _of_group(lambda group, count: count - 1 - group),
+        lambda g: g.groups > 2,
     ),
     Fault(
         "group borders off by one",
@@ -106,12 +111,14 @@ FAULTS = (
                 + np.arange(g.group_channels)
             )
         ),
+        lambda g: g.group_filters > 1,
     ),
     Fault(
         "channels one too far",
         "Every filter reads the channels that begin one after its first.",
         GROUPS,
         _from(lambda g: np.arange(1, g.C + 1) % g.C),
+        lambda g: g.group_channels > 1,
     ),
     Fault(
         "filters interleaved",
@@ -130,6 +137,7 @@ FAULTS = (
         "Channels and filters are dealt out to the groups one by one, not in blocks.",
         GROUPS,
         _channels(lambda g: (np.arange(g.O) % g.groups)[:, None] + np.arange(g.group_channels) * g.groups),
+        lambda g: g.group_channels > 1 and g.group_filters > 1,
     ),
     Fault(
         "next group's weights",
@@ -142,6 +150,7 @@ FAULTS = (
         "The groups' filters are used in reverse order.",
         GROUPS,
         _with_weights_of(lambda g: _of_filter(g, g.groups - 1 - _group(g))),
+        lambda g: g.groups > 2,
     ),
     Fault(
         "first group's weights for all",

@@ -11,6 +11,7 @@ from npconv.judge.fault import (
     Family,
     Fault,
     Mistake,
+    Numbers,
     finished,
     fitted,
     left_out,
@@ -21,8 +22,8 @@ from npconv.judge.fault import (
 from npconv.judge.formats import rounded
 from npconv.judge.reading import Array, Reading
 
-BIAS, BATCH, LAYOUT, FILTERS, OUTPUT, INTEGER, ROUNDING = (
-    *("bias", "batch", "image layout", "filters", "output", "integers", "rounding"),
+BIAS, BATCH, LAYOUT, FILTERS, OUTPUT, INTEGER, ROUNDING, PADDING = (
+    *("bias", "batch", "image layout", "filters", "output", "integers", "rounding", "padding"),
 )
 
 
@@ -48,6 +49,11 @@ def _as_nchw_transposed(x: Array) -> Array:
     return x.reshape(N, C, W, H).swapaxes(2, 3)
 
 
+def _column_by_column(y: Array) -> Array:
+    """Return what is read row by row of planes that are stored column by column."""
+    return y.swapaxes(2, 3).reshape(y.shape)
+
+
 def _integers_only(mistake: Mistake) -> Mistake:
     return lambda right: mistake(right) if right.x.dtype.kind in "iu" else None
 
@@ -58,9 +64,21 @@ def _rounded_to(right: Reading, form: str, operands: str) -> Reading | None:
     if wide.kind in "iu" or form not in _NARROWER[wide.name]:
         return None
     changed = {name: rounded(getattr(right, name), form).astype(wide) for name in operands.split()}
+    if form == "float16" and all(
+        np.array_equal(changed[name], rounded(getattr(right, name), "tf32")) for name in changed
+    ):
+        # The same 11 bits.
+        return None
     return replace(right, rounding=f"{operands} {form}", **changed)
 
 
+# Narrow formats of operands, and what the mistake is called.
+INPUTS = {
+    "float32": "inputs rounded to float32",
+    "tf32": "inputs rounded to tf32 or float16",
+    "bfloat16": "inputs rounded to bfloat16",
+    "float16": "inputs rounded to float16, out of its range",
+}
 # What a result's type can be mistaken for on the way in.
 _NARROWER = {
     "float64": ("float32", "tf32", "bfloat16", "float16"),
@@ -76,6 +94,13 @@ def _zero_point(right: Reading, number: int) -> Reading:
 
 def _zero_point_everywhere(right: Reading, number: int) -> Reading:
     return replace(right, x=_offset(right.x, number), fill=number)
+
+
+def _where_padded(numbers: Numbers) -> Numbers:
+    """Return the numbers of a mistake that takes padding."""
+    return lambda right, evidence: (
+        numbers(right, evidence) if any((c < 0).any() for c in (right.rows, right.columns)) else ()
+    )
 
 
 def _other_padding(right: Reading, number: int) -> Reading:
@@ -100,7 +125,7 @@ def _whole_vectors(right: Reading, lanes: int) -> Reading | None:
 
 
 def _lanes(right: Reading, evidence: Evidence | None) -> list[int]:
-    return [lanes for lanes in (4, 8, 16, 32) if lanes < right.geometry.O and right.geometry.O % lanes]
+    return [lanes for lanes in (4, 8, 16, 32) if lanes < right.geometry.O and right.geometry.O % lanes > 1]
 
 
 FAULTS = (
@@ -113,6 +138,7 @@ FAULTS = (
         "Each filter gets the bias of the one before.",
         BIAS,
         with_bias(lambda b, g: np.roll(b, 1)),
+        lambda g: g.O > 2,
     ),
     Fault(
         "first bias for all",
@@ -125,18 +151,21 @@ FAULTS = (
         "The bias is indexed by the filter's place in its group.",
         BIAS,
         with_bias(lambda b, g: np.tile(b[: g.group_filters], g.groups)),
+        lambda g: g.group_filters > 1,
     ),
     Fault(
         "bias added for every channel",
         "The bias is added once for every channel of the group.",
         BIAS,
         with_bias(lambda b, g: b * b.dtype.type(g.group_channels)),
+        lambda g: g.group_channels > 2,
     ),
     Fault(
         "bias added for every product",
         "The bias is added with every product.",
         BIAS,
         with_bias(lambda b, g: b * b.dtype.type(g.K)),
+        lambda g: g.KH * g.KW > 1 and g.K > 2,
     ),
     Fault(
         "batch 0 repeated",
@@ -161,6 +190,7 @@ FAULTS = (
         "The outputs of the first image alone are written.",
         BATCH,
         left_out(lambda g: np.s_[1:]),
+        lambda g: g.N > 2,
     ),
     Fault("NHWC image read as NCHW", "Images stored as NHWC are read as if they were NCHW.", LAYOUT, with_x(_as_nchw)),
     Fault("NCHW image read as NHWC", "Images stored as NCHW are read as if they were NHWC.", LAYOUT, with_x(_as_nhwc)),
@@ -182,9 +212,7 @@ FAULTS = (
         LAYOUT,
         stored(_as_nhwc),
     ),
-    Fault(
-        "H and W of the output exchanged", "Outputs are stored column by column.", LAYOUT, stored(_as_nchw_transposed)
-    ),
+    Fault("H and W of the output exchanged", "Outputs are stored column by column.", LAYOUT, stored(_column_by_column)),
     Fault(
         "last filter dropped",
         "The outputs of the last filter are left as they were.",
@@ -226,12 +254,12 @@ FAULTS = (
     ),
     *(
         Fault(
-            f"inputs rounded to {form}",
+            name,
             f"Images and filters are rounded to {form}, and then computed with as they should be.",
             ROUNDING,
             partial(_rounded_to, form=form, operands="x weight"),
         )
-        for form in ("float32", "tf32", "bfloat16", "float16")
+        for form, name in INPUTS.items()
     ),
     *(
         Fault(
@@ -240,7 +268,7 @@ FAULTS = (
             ROUNDING,
             partial(_rounded_to, form=form, operands=operand),
         )
-        for form in ("bfloat16", "float16")
+        for form in ("bfloat16", "tf32")
         for what, operand in (("images", "x"), ("filters", "weight"))
     ),
 )
@@ -263,14 +291,14 @@ FAMILIES = (
     Family(
         "zero point {} not subtracted, not even from padding",
         "Images and padding are offset by their zero point, {}, when they are multiplied.",
-        OUTPUT,
+        PADDING,
         _zero_point_everywhere,
-        fitted(_zero_point_everywhere),
+        _where_padded(fitted(_zero_point_everywhere)),
     ),
     Family(
         "padding of {}",
         "Images are padded with {} in place of 0, as where a zero point is not applied to padding.",
-        OUTPUT,
+        PADDING,
         _other_padding,
         fitted(_other_padding),
     ),

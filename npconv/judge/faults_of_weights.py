@@ -1,8 +1,10 @@
 """Mistakes in the filters: flipped, read in another layout, or not to their end."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from npconv.geometry import Geometry
 from npconv.judge.fault import Evidence, Family, Fault, Mistake, with_weight
 from npconv.judge.reading import Array, Reading
 
@@ -52,8 +54,20 @@ def _some_columns(some: slice) -> Mistake:
     return mistake
 
 
+def _two_rows_and_columns(g: Geometry) -> bool:
+    return g.KH > 1 and g.KW > 1
+
+
 _ALL = slice(None)
 KERNEL, LAYOUT, TAPS, CHANNELS = "kernel", "weight layout", "taps", "channels"
+
+# Orders of the axes that differ from OIHW, from IOHW and from each other, as far as extents of 1 leave them.
+_ORDERS: dict[str, Callable[[Geometry], bool]] = {
+    "OHWI": lambda g: g.KH * g.KW > 1,
+    "HWIO": lambda g: g.KH * g.KW > 1 and g.group_channels > 1,
+    "IHWO": lambda g: g.KH * g.KW > 1 and g.group_channels > 1,
+    "HWOI": lambda g: g.KH * g.KW > 1,
+}
 
 FAULTS = (
     Fault(
@@ -73,12 +87,27 @@ FAULTS = (
         "Filters are rotated by half a turn: a convolution in the sense of mathematics.",
         KERNEL,
         with_weight(lambda w: w[:, :, ::-1, ::-1]),
+        _two_rows_and_columns,
     ),
     Fault(
         "kernel transposed",
         "Rows and columns of each filter are exchanged: OIWH is read where OIHW is stored.",
         KERNEL,
         with_weight(lambda w: _read_as(w, "OIWH")),
+    ),
+    Fault(
+        "OIWH weights read as OIHW",
+        "Filters stored with rows and columns exchanged are read as if they were not.",
+        KERNEL,
+        with_weight(partial(_written_as, axes="OIWH")),
+        lambda g: g.KH != g.KW and _two_rows_and_columns(g),
+    ),
+    Fault(
+        "IOHW weights read as OIHW",
+        "Filters stored with their first two axes exchanged are read as if they were not.",
+        LAYOUT,
+        with_weight(partial(_written_as, axes="IOHW")),
+        lambda g: g.group_channels != g.O,
     ),
     Fault(
         "O and I exchanged",
@@ -92,6 +121,7 @@ FAULTS = (
             f"Filters stored as {axes} are read as if they were OIHW.",
             LAYOUT,
             with_weight(partial(_written_as, axes=axes)),
+            _ORDERS[axes],
         )
         for axes in ("OHWI", "HWIO", "IHWO", "HWOI")
     ),
@@ -101,42 +131,75 @@ FAULTS = (
             f"Filters stored as OIHW are read as if they were {axes}.",
             LAYOUT,
             with_weight(partial(_read_as, axes=axes)),
+            _ORDERS[axes],
         )
         for axes in ("OHWI", "HWIO", "IHWO", "HWOI")
     ),
+    Fault("no product added", "Outputs are the bias alone.", TAPS, _some_columns(slice(0))),
     *(
-        Fault(name, f"{what} is never multiplied.", TAPS, with_weight(partial(_without, where=where)))
-        for name, what, where in (
-            ("last tap dropped", "The last tap of each filter, in every channel,", (_ALL, _ALL, -1, -1)),
-            ("first tap dropped", "The first tap of each filter, in every channel,", (_ALL, _ALL, 0, 0)),
-            ("last product dropped", "The last tap of the last channel of each filter", (_ALL, -1, -1, -1)),
+        Fault(name, f"{what} is never multiplied.", TAPS, with_weight(partial(_without, where=where)), room)
+        for name, what, where, room in (
+            (
+                "last tap dropped",
+                "The last tap of each filter, in every channel,",
+                (_ALL, _ALL, -1, -1),
+                _two_rows_and_columns,
+            ),
+            (
+                "first tap dropped",
+                "The first tap of each filter, in every channel,",
+                (_ALL, _ALL, 0, 0),
+                _two_rows_and_columns,
+            ),
+            (
+                "last product dropped",
+                "The last tap of the last channel of each filter",
+                (_ALL, -1, -1, -1),
+                lambda g: g.group_channels > 1 and g.KH * g.KW > 1,
+            ),
         )
     ),
-    Fault("last kernel row dropped", "The last row of each filter is never multiplied.", TAPS, _some_rows(slice(-1))),
+    Fault(
+        "last kernel row dropped",
+        "The last row of each filter is never multiplied.",
+        TAPS,
+        _some_rows(slice(-1)),
+        lambda g: g.KH > 1,
+    ),
     Fault(
         "first kernel row dropped",
         "The first row of each filter is never multiplied.",
         TAPS,
         _some_rows(slice(1, None)),
+        lambda g: g.KH > 1,
     ),
     Fault(
         "last kernel column dropped",
         "The last column of each filter is never multiplied.",
         TAPS,
         _some_columns(slice(-1)),
+        lambda g: g.KW > 1,
     ),
     Fault(
         "first kernel column dropped",
         "The first column of each filter is never multiplied.",
         TAPS,
         _some_columns(slice(1, None)),
+        lambda g: g.KW > 1,
     ),
-    Fault("last channel dropped", "The last channel of each group is never read.", CHANNELS, _some_channels(slice(-1))),
+    Fault(
+        "last channel dropped",
+        "The last channel of each group is never read.",
+        CHANNELS,
+        _some_channels(slice(-1)),
+        lambda g: g.group_channels > 1,
+    ),
     Fault(
         "first channel dropped",
         "The first channel of each group is never read.",
         CHANNELS,
         _some_channels(slice(1, None)),
+        lambda g: g.group_channels > 1,
     ),
 )
 
@@ -150,7 +213,7 @@ def _lanes(right: Reading, evidence: Evidence | None) -> list[int]:
     return [
         lanes
         for lanes in (4, 8, 16, 32)
-        if right.geometry.group_channels > lanes and right.geometry.group_channels % lanes
+        if lanes < right.geometry.group_channels and right.geometry.group_channels % lanes > 1
     ]
 
 

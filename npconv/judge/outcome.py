@@ -16,6 +16,8 @@ def outcome(reading: Reading, model: Model) -> Expected:
 
     Outputs that it never writes are 0 or NaN.
     """
+    if reading.weight.size == 0:
+        reading = _without_products(reading)
     first, order = filter_order(reading)
     computed = expected(unrolled(reading, first, order), model)
     back = np.argsort(order)
@@ -23,6 +25,14 @@ def outcome(reading: Reading, model: Model) -> Expected:
     if reading.order is not None:
         computed = _stored(computed, reading.order)
     return _finished(computed, reading, model) if reading.finish else computed
+
+
+def _without_products(reading: Reading) -> Reading:
+    """Return a reading that multiplies padding by zero, in place of one that multiplies nothing."""
+    _, O, OH, OW = reading.shape
+    weight, channels = np.zeros((O, 1, 1, 1), reading.weight.dtype), np.zeros((O, 1), np.int64)
+    rows, columns = (np.full((size, 1), OUTSIDE) for size in (OH, OW))
+    return replace(reading, weight=weight, channels=channels, rows=rows, columns=columns)
 
 
 def unrolled(reading: Reading, first: Array, order: Array) -> Call:

@@ -15,7 +15,7 @@ from npconv.judge.formats import FORMATS, rounded
 from npconv.judge.model import Model
 from npconv.judge.oracle import expected
 from npconv.judge.reading import Array, Reading
-from npconv.judge.verdict import judge
+from npconv.judge.verdict import Judgement, judge
 
 ROUNDING = "rounding"
 
@@ -24,22 +24,25 @@ def _none(call: Call) -> Reading | None:
     return None
 
 
-# How an output gets narrow: the parts of a model that are narrower than claimed.
+# How an output gets narrow: the parts of a model that are narrower than claimed, each alternative a set of them.
 WAYS = {
-    "outputs rounded to {}": ("Sums are as they should be, and finished ones are rounded to {}.", ("output",)),
-    "inputs and outputs rounded to {}": ("Images, filters and finished sums are rounded to {}.", ("inputs", "output")),
-    "accumulated in {}": ("Every partial sum is rounded to {}.", ("accumulator",)),
-    "computed in {} throughout": (
-        "Images, filters and every partial sum are rounded to {}.",
-        ("inputs", "accumulator"),
+    "outputs rounded to {}": ("Sums are as they should be, and finished ones are rounded to {}.", (("output",),)),
+    "inputs and outputs rounded to {}": (
+        "Images, filters and finished sums are rounded to {}.",
+        (("inputs", "output"),),
     ),
+    "accumulated in {}": ("Every partial sum is rounded to {}.", (("accumulator",), ("inputs", "accumulator"))),
 }
-NARROW = ("float32", "float16", "bfloat16")
+# From the narrowest up.
+NARROW = ("bfloat16", "float16", "float32")
 PRECISIONS = {
-    Fault(name.format(form), sentence.format(form), ROUNDING, _none): (form, parts)
+    Fault(name.format(form), sentence.format(form), ROUNDING, _none): (form, ways)
     for form in NARROW
-    for name, (sentence, parts) in WAYS.items()
+    for name, (sentence, ways) in WAYS.items()
 }
+# Sums of four terms and more that show a way of rounding beyond chance: all of so many are numbers of a format that has 3 bits less than
+# another, or come out as the nearest numbers of it after several roundings.
+MANY = 20
 
 
 def narrower(form: str, model: Model, call: Call) -> bool:
@@ -50,22 +53,31 @@ def narrower(form: str, model: Model, call: Call) -> bool:
 def narrowed(actual: Array, call: Call, model: Model) -> list[tuple[Fault, float]]:
     """Return the narrower arithmetics that explain every output, each with the largest error as a share of its bound.
 
-    The tightest bound comes first. Arithmetic that rounds once explains what rounds in every step only by chance, so where
-    many outputs are explained by the former, the latter is left out.
+    The tightest bound comes first. What has a wider one is left out if many outputs bear the tighter one out: they would not
+    by chance.
     """
-    found, once = [], False
-    for fault, (form, parts) in PRECISIONS.items():
-        if (once and "accumulator" in parts) or not (narrower(form, model, call) and representable(actual, form)):
+    found: list[tuple[Fault, float]] = []
+    many = np.count_nonzero((actual != 0) & (expected(call, model).h >= 4)) >= MANY
+    for fault, (form, ways) in PRECISIONS.items():
+        wider = form not in {PRECISIONS[other][0] for other, _ in found} or ways[0] == ("accumulator",)
+        if (found and many and wider) or not (narrower(form, model, call) and representable(actual, form)):
             continue
-        other = replace(model, output=None, **dict.fromkeys(parts, form))
-        judgement = judge(actual, expected(call, other), other)
-        if not judgement.wrong.any():
-            found.append((fault, float(judgement.excess.max(initial=0.0))))
-            once = once or ("accumulator" not in parts and int((actual != 0).sum()) >= MANY)
+        shares = [
+            _share(actual, call, replace(model, **{"output": None, **dict.fromkeys(parts, form)})) for parts in ways
+        ]
+        if min(shares) <= 1.0:
+            found.append((fault, min(shares)))
     return found
 
 
-MANY = 20  # outputs that all come out rounded to nearest, after several roundings: one chance in a million or so
+def _share(actual: Array, call: Call, model: Model) -> float:
+    judgement = judge(actual, expected(call, model), model)
+    return np.inf if judgement.wrong.any() else largest_share(judgement)
+
+
+def largest_share(judgement: Judgement) -> float:
+    """Return the largest error as a share of its bound, of outputs that are explained; what may have overflowed does not count."""
+    return float(judgement.excess[np.isfinite(judgement.excess)].max(initial=0.0))
 
 
 def representable(actual: Array, form: str) -> bool:

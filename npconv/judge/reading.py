@@ -140,19 +140,24 @@ def finish(kind: str, amount: int, y: Array) -> Array:
 
 def same(one: Reading, other: Reading) -> bool:
     """Return whether two readings of addressed operands are one: the same terms in every output, whatever their values."""
-    if any(getattr(one, name) != getattr(other, name) for name in _CHOICES):
+    if any(getattr(one, name) != getattr(other, name) for name in _CHOICES) or _padding(one) != _padding(other):
         return False
     if all(_equal(getattr(one, name), getattr(other, name)) for name in _ARRAYS):
         return True
-    if one.fill or max(_number_of_terms(one), _number_of_terms(other)) > _PROVABLE:
+    if _padding(one) or max(_number_of_terms(one), _number_of_terms(other)) > _PROVABLE:
         return False
     return _equal(_terms(one), _terms(other))
 
 
-_CHOICES = ("finish", "amount", "fill", "rounding")
+_CHOICES = ("finish", "amount", "rounding")
 _ARRAYS = ("order", "images", "rows", "columns", "channels", "bias", "weight", "x")
 # Terms of two readings are sorted and compared for up to as many, which takes a second.
 _PROVABLE = 4_000_000
+
+
+def _padding(reading: Reading) -> int:
+    """Return the value that padding has, 0 where there is none."""
+    return reading.fill if any((cells == OUTSIDE).any() for cells in (reading.rows, reading.columns)) else 0
 
 
 def _equal(one: Array | None, other: Array | None) -> bool:

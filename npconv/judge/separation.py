@@ -22,6 +22,15 @@ class _Axis(NamedTuple):
     dilation: int
     padding: tuple[int, int]
 
+    @property
+    def unusual(self) -> int:
+        """How many of stride, dilation and padding are not the usual ones."""
+        return (self.stride > 1) + (self.dilation > 1) + (self.padding != (0, 0))
+
+
+# Subjects that need several channels, filters or images, and no rows or columns.
+OF_CHANNELS = {"groups", "shuffle", "channels", "filters", "batch", "bias"}
+
 
 @cache
 def separating(one: Fault, other: Fault) -> Geometry | None:
@@ -30,7 +39,10 @@ def separating(one: Fault, other: Fault) -> Geometry | None:
     Where possible both differ from a right kernel on it as well.
     """
     only_one = None
+    channels_alone = {one.subject, other.subject} <= OF_CHANNELS
     for geometry in geometries():
+        if channels_alone and geometry.C == geometry.O == geometry.N == 1:
+            continue
         right = reading_of(geometry)
         first, second = one.terms(right), other.terms(right)
         if same(first, second):
@@ -69,8 +81,12 @@ def described(geometry: Geometry) -> str:
 
 
 def _all() -> Iterator[Geometry]:
-    """Yield the geometries that are searched: all axes with one channel, and a few axes with any channels and groups."""
-    for rows, columns in product(_axes(), repeat=2):
+    """Yield the geometries that are searched: pairs of plain axes, any axis beside one cell, a few axes with any channels."""
+    cell, axes = _Axis(1, 1, 1, 1, (0, 0)), _axes()
+    plain_axes = [axis for axis in axes if axis.taps <= 2 and axis.unusual <= 1]
+    for rows, columns in dict.fromkeys(
+        [*product(plain_axes, repeat=2), *product(axes, [cell]), *product([cell], axes)]
+    ):
         yield _geometry((1, 1, 1, 1), rows, columns)
     few = [_Axis(n, k, 1, 1, (0, after)) for n, k, after in ((1, 1, 0), (2, 1, 0), (2, 2, 0), (3, 2, 0), (2, 2, 1))]
     for channels in product((1, 2), (1, 2, 3, 4, 5), (1, 2, 3), (1, 2, 3)):
@@ -80,10 +96,10 @@ def _all() -> Iterator[Geometry]:
 
 
 def _axes() -> list[_Axis]:
-    """Return axes of up to five cells and three outputs: cells, taps, stride, dilation and padding."""
+    """Return axes of up to four cells and two outputs: cells, taps, stride, dilation and padding."""
     paddings = ((0, 0), (0, 1), (1, 0), (1, 1), (0, 2))
-    axes = [_Axis(*axis) for axis in product(range(1, 6), (1, 2, 3), (1, 2), (1, 2), paddings)]
-    return [axis for axis in axes if axis[1] >= axis[3] and 1 <= output_size(*axis[:4], *axis[4]) <= 3]
+    axes = [_Axis(*axis) for axis in product(range(1, 5), (1, 2, 3), (1, 2), (1, 2), paddings)]
+    return [axis for axis in axes if axis[1] >= axis[3] and 1 <= output_size(*axis[:4], *axis[4]) <= 2]
 
 
 def _geometry(channels: tuple[int, ...], rows: _Axis, columns: _Axis) -> Geometry:

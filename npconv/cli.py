@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable, Sequence
 
 import npconv
-from npconv.commands import FAILED, MISUSED, bench, check, count, demo, explain, versions
+from npconv.commands import FAILED, MISUSED, bench, check, count, demo, explain, explain_number, versions
 
-COMMANDS = (explain, count, check, bench, demo, versions)
+COMMANDS = (explain, count, explain_number, check, bench, demo, versions)
 EXIT_CODES = (
     "exit codes: 0 if all went well, 1 if something was found wrong, 2 if a command was misused or lacks something"
 )
@@ -44,7 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except (ValueError, MemoryError, OSError, ModuleNotFoundError) as fault:
-        print(f"npconv: {fault}", file=sys.stderr)
+        missing = fault.filename if isinstance(fault, FileNotFoundError) else None
+        print(
+            f"npconv: {f'there is no file {missing}. Did you mean another path?' if missing else fault}",
+            file=sys.stderr,
+        )
         return MISUSED
     return code
 

@@ -3,12 +3,16 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from npconv.counts import OpCount
-from npconv.networks import Layer, Network
+from npconv.models.model import Model
+from npconv.networks import Layer, Network, Published
 from npconv.receptive import ReceptiveField, layer_fields
 from npconv.text import Row, by, share, square
+
+if TYPE_CHECKING:
+    from npconv.tallies import Quantity
 
 # Of float32, which most networks are run in.
 BYTES_OF_AN_ELEMENT = 4
@@ -78,11 +82,11 @@ def heading(network: Network) -> str:
     return f"{network.name}: {layers}, for {N} image{'' if N == 1 else 's'} of {by(image)}"
 
 
-def rows(table: Sequence[Line]) -> list[Row]:
+def rows(network: Network, table: Sequence[Line]) -> list[Row]:
     """Return the table as rows of text: the columns' heads, the layers, the totals."""
     shown = [cells(line) for line in table]
     columns = [name for name in shown[0] if any(line[name] for line in shown)]
-    bottom = totals(table)
+    bottom = totals(network, table)
     return [
         tuple(columns),
         *(tuple(line[name] for name in columns) for line in shown),
@@ -109,14 +113,15 @@ def cells(line: Line) -> dict[str, str]:
     }
 
 
-def totals(table: Sequence[Line]) -> dict[str, str]:
+def totals(network: Network, table: Sequence[Line]) -> dict[str, str]:
     """Return the last row, by the heads of the columns."""
     counts = sum((line.counts for line in table), OpCount())
+    planned = sum((line.counts for line in table if line.method), OpCount())
     return {
         "layer": "total",
-        "parameters": f"{sum(line.layer.parameters for line in table):,}",
+        "parameters": f"{network.parameters:,}",
         **needs(counts, sum(line.bytes for line in table)),
-        "utilised": f"{counts.utilisation:.1%}",
+        "utilised": f"{planned.utilisation:.1%}",
     }
 
 
@@ -137,13 +142,19 @@ def intensity(counts: OpCount, moved: int) -> float:
 
 
 def remarks(network: Network) -> list[str]:
-    """Return the totals that the table leaves unsaid."""
+    """Return what the table leaves unsaid."""
     told = []
     if network.convolution_products != network.products:
         told.append(f"without fully connected layers: {network.convolution_products:,} products")
     if network.norm_parameters:
-        told.append(f"with normalisations: {network.trainable_parameters:,} parameters")
-    return told
+        others = "everything else" if isinstance(network, Model) else "normalisations"
+        told.append(f"with {others}: {network.trainable_parameters:,} parameters")
+    return [*told, *(f"not counted: {what}" for what in uncounted(network))]
+
+
+def uncounted(network: Network) -> tuple[str, ...]:
+    """Return what of a user's model is in no layer."""
+    return network.uncounted if isinstance(network, Model) else ()
 
 
 def record(line: Line) -> dict[str, Any]:
@@ -193,6 +204,7 @@ def as_json(network: Network, table: Sequence[Line]) -> dict[str, Any]:
             "convolution_products": network.convolution_products,
             "bytes": sum(line.bytes for line in table),
         },
+        "uncounted": uncounted(network),
         "published": [
             {
                 "figure": figure.figure,
@@ -208,18 +220,21 @@ def as_json(network: Network, table: Sequence[Line]) -> dict[str, Any]:
 
 
 def published(network: Network) -> list[Row]:
-    """Return the figures in print as rows of text, the first of them the columns' heads, beside what was computed."""
+    """Return the figures in print as rows of text, the first of them the columns' heads, and what makes each."""
     return [
-        ("in print", "of", "computed", "", "where", "note"),
-        *(
-            (
-                figure.figure,
-                figure.quantity.replace("_", " "),
-                f"{getattr(network, figure.quantity):,}",
-                "reproduced" if network.reproduces(figure) else "NOT reproduced",
-                figure.source,
-                figure.note,
-            )
-            for figure in network.published
-        ),
+        ("in print", "computed", "which is", "where"),
+        *((figure.figure, *explained(network, figure), figure.source) for figure in network.published),
     ]
+
+
+def explained(network: Network, figure: Published) -> tuple[str, str]:
+    """Return the number that rounds to a figure, and its convention; or that there is none, and what comes nearest."""
+    if network.reproduces(figure):
+        return f"{getattr(network, figure.quantity):,}", figure.quantity.replace("_", " ")
+    # As slow to import as all the rest, and most figures are plain totals.
+    from npconv.explanation import explain_number
+
+    quantity: Quantity = "parameters" if figure.quantity.endswith("parameters") else "operations"
+    found = explain_number(network, figure.figure, quantity=quantity)
+    best, *_ = found.explanations or found.nearest
+    return best.shown, best.words if found.reproduced else f"NOT reproduced, nearest is {best.words}"

@@ -84,7 +84,10 @@ FLOORS = [
     {"plot.__init__"},
     {"demo"},
     {"commands.__init__", "commands.options"},
-    {"commands.bench", "commands.check", "commands.count", "commands.demo", "commands.explain", "commands.versions"},
+    {
+        *("commands.bench", "commands.check", "commands.count", "commands.demo", "commands.explain"),
+        *("commands.explain_number", "commands.versions"),
+    },
     {"cli"},
     {"__init__", "__main__"},
 ]

@@ -108,7 +108,9 @@ def test_bench_says_where_the_benchmarks_are(
     assert "npconv: the benchmarks are no part of the installed package. Clone" in refused(capsys, "bench", "--quick")
 
 
-@pytest.mark.parametrize("command", [[], *([name.__name__.rpartition(".")[2]] for name in cli.COMMANDS)])
+@pytest.mark.parametrize(
+    "command", [[], *([one.__name__.rpartition(".")[2].replace("_", "-")] for one in cli.COMMANDS)]
+)
 def test_every_command_has_help(capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
     with pytest.raises(SystemExit) as end:
         cli.main([*command, "--help"])

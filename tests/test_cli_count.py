@@ -4,16 +4,21 @@ import csv
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 import npconv as nc
 from command_line import piped, pretend_terminal, refused
 from npconv import cli, layer_table
-from npconv.networks import Layer, Network
+from npconv.networks import Layer, Network, Published
+
+ONE = Layer("one", (2, 4, 5, 5), (4, 4, 1, 1))
 
 
 def as_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
@@ -78,7 +83,7 @@ def test_text_shows_layers_totals_and_figures(capsys: pytest.CaptureFixture[str]
         "without fully connected layers: 567,716,352 products",
         "with normalisations: 4,231,976 parameters",
     ]
-    assert "569 M     products              568,740,352  reproduced  arXiv:1704.04861, Table 6" in lines
+    assert "569 M     568,740,352  products              arXiv:1704.04861, Table 6" in lines
 
 
 def test_nothing_is_said_where_there_is_nothing_to_say(
@@ -86,7 +91,7 @@ def test_nothing_is_said_where_there_is_nothing_to_say(
 ) -> None:
     cli.main(["count", "lite-hrnet-18"])
     assert "runs" in capsys.readouterr().out.splitlines()[1].split()
-    net = Network("own", (Layer("one", (2, 4, 5, 5), (4, 4, 1, 1)),))
+    net = Network("own", (ONE,))
     monkeypatch.setitem(nc.networks.NETWORKS, "own", lambda: net)
     cli.main(["count", "own"])
     heading, heads, *lines = capsys.readouterr().out.splitlines()
@@ -116,11 +121,15 @@ def test_the_text_of_a_plan(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_transposed_layers_have_no_plan() -> None:
     up = Layer("up", (1, 4, 5, 5), (4, 2, 2, 2), stride=(2, 2), transposed=True, times=3)
-    (line,) = layer_table.lines(Network("own", (up,)), planned=True)
+    net = Network("own", (up, replace(ONE, x_shape=(1, 4, 7, 7))))
+    line, other = layer_table.lines(net, planned=True)
     assert line.method == ""
     assert line.counts == up.counts
     assert line.field is None
-    assert layer_table.rows([line])[0][-1] == "op/byte"
+    assert layer_table.rows(Network("up", (up,)), [line])[0][-1] == "op/byte"
+    # The total is that of layers with a plan.
+    *_, total = layer_table.rows(net, [line, other])
+    assert total[-1] == f"{other.counts.utilisation:.1%}"
 
 
 def test_csv_has_a_line_for_each_layer(capsys: pytest.CaptureFixture[str]) -> None:
@@ -163,6 +172,81 @@ def test_counting_waits_for_no_compiler() -> None:
     assert result.stderr == "[]\n"
 
 
-def test_a_network_that_does_not_exist(capsys: pytest.CaptureFixture[str]) -> None:
-    message = refused(capsys, "count", "mobilnet-v1")
-    assert message.startswith("npconv: network: there is no network 'mobilnet-v1'. Did you mean 'mobilenet-v1'")
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("mobilnet-v1", "npconv: network: there is no network 'mobilnet-v1'. Did you mean 'mobilenet-v1'"),
+        ("nowhere.onnx", "npconv: there is no file nowhere.onnx. Did you mean another path?"),
+        ("made_up:factory", "npconv: load: there is no module 'made_up'"),
+        ("models_of_ours:empty", "npconv: count: models_of_ours:empty has no layers. Did you mean another network?"),
+        ("models_of_ours:network", "npconv: load: models_of_ours is there, but 'network' is not in it. Did you mean"),
+        ("models_of_ours:number", "npconv: load: it returned int, but must return a Network or a PyTorch module"),
+    ],
+)
+def test_what_cannot_be_counted(capsys: pytest.CaptureFixture[str], ours: Path, target: str, message: str) -> None:
+    assert refused(capsys, "count", target).startswith(message)
+
+
+@pytest.fixture
+def ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a folder of users' models the working directory."""
+    (tmp_path / "models_of_ours.py").write_text(
+        "from npconv.networks import Layer, Model, Network\n"
+        "ONE = Layer('one', (1, 4, 5, 5), (4, 4, 1, 1))\n"
+        "def known():\n    return Network('own', (ONE,))\n"
+        "MISSED = ('a product of two activations',)\n"
+        "def read():\n"
+        "    return Model('read', (ONE, ONE), 3, shared_parameters=16, fields=(None, None), uncounted=MISSED)\n"
+        "def empty():\n    return Network('empty', ())\n"
+        "def number():\n    return 3\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "models_of_ours", raising=False)
+    return tmp_path
+
+
+def test_a_function_makes_the_network(capsys: pytest.CaptureFixture[str], ours: Path) -> None:
+    told = as_json(capsys, "models_of_ours:known")
+    assert (told["network"], told["totals"]["products"], told["uncounted"]) == ("own", 16 * 25, [])
+    assert ours.is_dir()
+
+
+def test_what_is_in_no_layer_is_said(capsys: pytest.CaptureFixture[str], ours: Path) -> None:
+    assert as_json(capsys, "models_of_ours:read")["uncounted"] == ["a product of two activations"]
+    cli.main(["count", "models_of_ours:read"])
+    *_, total, everything, missed = capsys.readouterr().out.splitlines()
+    # The second layer has the weights of the first.
+    assert total.split()[:2] == ["total", "16"]
+    assert (everything, missed) == ("with everything else: 19 parameters", "not counted: a product of two activations")
+    assert ours.is_dir()
+
+
+def test_an_onnx_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    helper, float32 = onnx.helper, onnx.TensorProto.FLOAT
+    weight = helper.make_tensor("w", float32, (4, 1, 3, 3), [0.0] * 36)
+    node = helper.make_node("Conv", ["x", "w"], ["y"], name="dw", group=2, pads=[1, 1, 1, 1])
+    shapes: dict[str, list[str | int | None] | None] = {"x": ["N", 2, "H", 6], "y": None}
+    ends = [helper.make_tensor_value_info(name, float32, shape) for name, shape in shapes.items()]
+    model = helper.make_model(helper.make_graph([node], "small", ends[:1], ends[1:], [weight]))
+    path = str(tmp_path / "small.onnx")
+    onnx.save(model, path)
+    message = refused(capsys, "count", path)
+    assert "input 'x' has the shape" in message
+    assert "input_shape=" in message
+    (layer,) = as_json(capsys, path, "--input-shape", "1x2x5x6")["layers"]
+    assert (layer["x_shape"], layer["weight_shape"], layer["groups"]) == ([1, 2, 5, 6], [4, 1, 3, 3], 2)
+    assert layer["mul"] == 4 * 13 * 16
+    assert layer["receptive_field"] == [3, 3]
+    (tmp_path / "broken.onnx").write_bytes(b"\xff\xfe no model")
+    assert "broken.onnx is no ONNX file" in refused(capsys, "count", str(tmp_path / "broken.onnx"))
+
+
+def test_figures_that_are_no_plain_total_are_explained() -> None:
+    net = nc.networks.network("lite-hrnet-18")
+    told = {row[0]: row[1:3] for row in layer_table.published(net)}
+    number, words = told["205.2 Mi"]
+    assert number == "205.196 Mi"
+    assert words.startswith("products, each layer once")
+    wrong = Published("3 M", "parameters", "nowhere")
+    number, words = layer_table.explained(net, wrong)
+    assert words.startswith("NOT reproduced, nearest is ")

@@ -29,6 +29,15 @@ def add_formats(parser: argparse.ArgumentParser, unit: str) -> None:
     formats.add_argument("--csv", action="store_true", help=f"print CSV, a line for each {unit}")
 
 
+def add_target(parser: argparse.ArgumentParser, name: str, **options: Any) -> None:
+    """Let a command take a network: as an argument, or as an option if the name begins with dashes."""
+    about = "a name, such as mobilenet-v1; a file, model.onnx; or package.module:factory, which makes a PyTorch module"
+    parser.add_argument(name, metavar="NETWORK", help=about, **options)
+    parser.add_argument(
+        "--input-shape", metavar="NxCxHxW", type=sizes, help="shape of a model's input, where the model does not tell"
+    )
+
+
 def sizes(text: str) -> tuple[int, ...]:
     """Read sizes, such as 1x32x56x56 or 1,32,56,56."""
     try:

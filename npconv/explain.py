@@ -41,9 +41,8 @@ class Form:
     def printed(self, convention: Convention) -> int | None:
         """Return what a tool prints, or None where it stops with an error."""
         seen = [replace(Facts.of_layer(layer), padding_word=self.padding_word) for layer in self.layers]
-        numbers = [convention.rule(facts) for facts in seen]
-        images = max(1, self.layers[0].x_shape[0]) if convention.per_image else 1
-        return None if None in numbers else sum(filter(None, numbers)) // images
+        numbers = [convention.printed(facts) for facts in seen]
+        return None if None in numbers else sum(filter(None, numbers))
 
 
 @dataclass(frozen=True, slots=True)

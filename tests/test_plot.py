@@ -222,6 +222,17 @@ def test_tools_that_are_mistaken_are_said_to_be() -> None:
     assert texts(plot.conventions(plain)) == [" 72 = dense", " 140 = dense + additions", " 144 = 2 x dense"]
 
 
+def test_tools_that_count_one_image_are_not_mistaken() -> None:
+    batch = Layer("batch", (3, 2, 3, 3), (4, 2, 3, 3))
+    ax: Any = plot.conventions(batch)
+    assert texts(ax) == [" 72 = dense, for one image", " 216 = dense", " 420 = dense + additions", " 432 = 2 x dense"]
+    assert ax.get_yticklabels()[0].get_text() == "ptflops"
+    # Nothing to count, and one tool that stops with an error at an image without a batch.
+    assert texts(plot.conventions(Layer("empty", (0, 2, 3, 3), (4, 2, 3, 3)))) == [" 0 = dense"]
+    labels = [label.get_text() for label in plot.conventions(Facts.of_call((2, 3, 3), (4, 2, 3, 3))).get_yticklabels()]
+    assert "calflops" not in "".join(labels)
+
+
 def test_a_convention_needs_a_layer() -> None:
     wrong: Any = SPENT
     with pytest.raises(TypeError, match="conventions: layer is OpCount"):

@@ -61,28 +61,36 @@ def conventions(layer: Any, *, ax: "Axes | None" = None) -> "Axes":
     ax = axes(ax, (8.5, 1.4 + INCHES_OF_A_BAR * len(tools)))
     from matplotlib.ticker import EngFormatter
 
-    kinds = {number: made_of(number, seen) for number in tools}
-    for place, (number, (kind, sum_of)) in enumerate(kinds.items()):
+    kinds = [made_of(number, seen) for _, number in tools]
+    for place, ((answer, number), (kind, sum_of)) in enumerate(zip(tools, kinds, strict=True)):
         colour, hatch = LOOKS[kind]
-        ax.barh(place, number, 0.7, color=colour, hatch=hatch, edgecolor="white", linewidth=0)
-        ax.text(number, place, f" {number:,}{sum_of}", va="center", fontsize=8, color=INK)
-    draw_legend(ax, {kind for kind, _ in kinds.values()})
+        ax.barh(place, answer, 0.7, color=colour, hatch=hatch, edgecolor="white", linewidth=0)
+        text = f" {answer:,}{sum_of}" + (", for one image" if answer != number else "")
+        ax.text(answer, place, text, va="center", fontsize=8, color=INK)
+    draw_legend(ax, {kind for kind, _ in kinds})
     title(ax, f"x {by(seen.x_shape)}, weight {by(seen.weight_shape)}: {len(tools)} answers", above=22)
     ax.set_yticks(range(len(tools)), [",\n".join(in_lines(names)) for names in tools.values()], fontsize=8)
-    ax.set(xlim=(0, 1.4 * max(tools)), ylim=(len(tools) - 0.5, -0.5), xlabel="number that is printed")
+    ax.set(
+        xlim=(0, 1.4 * max(1, *(answer for answer, _ in tools))),
+        ylim=(len(tools) - 0.5, -0.5),
+        xlabel="number that is printed",
+    )
     ax.xaxis.set_major_formatter(EngFormatter())
     ax.tick_params(axis="y", length=0)
     ax.spines[["left", "top", "right"]].set_visible(False)
     return ax
 
 
-def printed(layer: Facts) -> dict[int, list[str]]:
-    """Return the tools by the number that they print, in rising order; formulas with mistakes are left out."""
-    tools: dict[int, list[str]] = {}
+def printed(layer: Facts) -> dict[tuple[int, int], list[str]]:
+    """Return the tools by what they print and by the number that they have it from, which is of the whole batch.
+
+    In rising order; formulas with mistakes are left out.
+    """
+    tools: dict[tuple[int, int], list[str]] = {}
     for name, convention in CONVENTIONS.items():
-        number = None if convention.unit == MISTAKE else convention.rule(layer)
-        if number is not None:
-            tools.setdefault(number, []).append(name)
+        number, answer = convention.rule(layer), convention.printed(layer)
+        if convention.unit != MISTAKE and number is not None and answer is not None:
+            tools.setdefault((answer, number), []).append(name)
     return dict(sorted(tools.items()))
 
 

@@ -18,7 +18,7 @@ from npconv.judge.model import Model
 from npconv.judge.oracle import Expected
 from npconv.judge.outcome import outcome
 from npconv.judge.precision import PRECISIONS, narrower
-from npconv.judge.reading import Array, Reading, plain, sums
+from npconv.judge.reading import Array, Reading, addressed, plain, sums
 from npconv.judge.reasons import no_room, no_trace
 
 # Outputs that are looked at first: a mistake that shows in one of them is seen.
@@ -94,15 +94,15 @@ def audit(call: Call, model: Model, expected: Expected) -> Audit:
 
 def _unseen(right: Reading, faults: list[Fault], model: Model, expected: Expected) -> Iterator[Unseen]:
     spots = np.unique(np.linspace(0, max(0, expected.y.size - 1), min(SPOTS, expected.y.size)).astype(np.int64))
+    where = addressed(right)
     for fault in faults:
         reading = fault.reading(right)
-        if reading is None:
+        if reading is not None and not _passes(sums(reading, spots)[0], expected, spots):
+            continue
+        if reading is None or not fault.applies(right, where):
             yield Unseen(fault.name, no_room(fault, right), of_geometry=True)
-        elif _passes(sums(reading, spots)[0], expected, spots) and _may_pass(outcome(reading, model), expected):
-            if fault.applies(right):
-                yield Unseen(fault.name, no_trace(reading, right), of_geometry=False)
-            else:
-                yield Unseen(fault.name, no_room(fault, right), of_geometry=True)
+        elif _may_pass(outcome(reading, model), expected):
+            yield Unseen(fault.name, no_trace(reading, right), of_geometry=False)
 
 
 def _may_pass(mistaken: Expected, expected: Expected) -> bool:

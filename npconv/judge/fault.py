@@ -55,18 +55,20 @@ class Fault:
         """Whether it is about the type of the numbers, and so not possible with every type."""
         return self.subject in ("integers", "rounding")
 
-    def applies(self, right: Reading) -> bool:
+    def applies(self, right: Reading, addresses: Reading | None = None) -> bool:
         """Return whether a kernel with this mistake adds up other terms than a right one, on some values at least."""
-        reading = self.reading(right)
-        return reading is not None and not same(self.terms(right), addressed(right))
+        where = addresses or addressed(right)
+        return not same(self.terms(right, where), where)
 
-    def terms(self, right: Reading) -> Reading:
+    def terms(self, right: Reading, addresses: Reading | None = None) -> Reading:
         """Return what such a kernel reads of operands that are addresses: the right elements where it cannot go wrong."""
-        where = addressed(right)
-        if self.subject == "rounding":
-            # Addresses are no floats: what rounding does to values is compared by its name.
+        where = addresses or addressed(right)
+        if self.of_numbers:
+            # Addresses are no floats: what is done to values is compared by its name.
             reading = self.reading(right)
-            return where if reading is None else replace(where, rounding=reading.rounding)
+            if reading is None:
+                return where
+            return replace(where, rounding=reading.rounding, finish=reading.finish, amount=reading.amount)
         return self.reading(where) or where
 
 

@@ -303,6 +303,58 @@ def test_open_shapes_are_asked_for(tmp_path: Path, shape: Any) -> None:
         from_onnx(path, input_shape=shape)
 
 
+def test_shapes_that_the_file_computes_are_computed(tmp_path: Path) -> None:
+    # Half of the channels, and twice the height: as a file has it that was traced with a batch of any size.
+    weights: dict[str, Any] = {"w": (4, 2, 3, 3), "zero": np.array([0]), "one": np.array([1])}
+    two = onnx.numpy_helper.from_array(np.array([2]), "two")
+    large = onnx.numpy_helper.from_array(np.ones((20, 4, 1, 1), np.float32), "v")
+    nodes = [
+        node("Constant", [], ["two"], value=two),
+        node("Constant", [], ["v"], value=large),
+        node("Shape", ["x"], ["s"]),
+        node("Gather", ["s", "one"], ["c"]),
+        node("Div", ["c", "two"], ["half"]),
+        node("Slice", ["x", "zero", "half", "one"], ["h"]),
+        node("Conv", ["h", "w"], ["a"]),
+        node("Shape", ["a"], ["first"], end=2),
+        node("Shape", ["a"], ["last"], start=2),
+        node("Mul", ["last", "two"], ["twice"]),
+        node("Concat", ["first", "twice"], ["sizes"], axis=0),
+        node("Resize", ["a", "", "", "sizes"], ["r"]),
+        node("Conv", ["r", "v"], ["y"]),
+    ]
+    net = read(tmp_path, nodes, {"x": ("N", 4, 8, 9)}, weights)
+    assert [layer.x_shape for layer in net.layers] == [(1, 2, 8, 9), (1, 4, 12, 14)]
+
+
+def test_channels_may_be_shuffled_and_images_resized(tmp_path: Path) -> None:
+    nodes = [
+        node("Reshape", ["x", "split"], ["a"]),
+        node("Transpose", ["a"], ["b"], perm=[0, 2, 1, 3, 4]),
+        node("Reshape", ["b", "joined"], ["c"]),
+        node("Conv", ["c", "w"], ["d"]),
+        node("Resize", ["d", "", "scales"], ["e"]),
+        node("Conv", ["e", "v"], ["y"]),
+    ]
+    weights: dict[str, Any] = {"w": (4, 4, 3, 3), "v": (4, 4, 5, 5), "scales": np.array([1, 1, 2, 2], np.float32)}
+    weights |= {"split": np.array([1, 2, 2, 8, 8]), "joined": np.array([1, 4, 8, 8])}
+    net = read(tmp_path, nodes, {"x": (1, 4, 8, 8)}, weights)
+    assert [field and field.size for field in net.fields] == [(3, 3), None]
+    assert (net.layers[1].x_shape, net.trainable_parameters) == ((1, 4, 12, 12), 4 * 4 * (9 + 25))
+
+
+def test_large_constants_are_not_computed_with(tmp_path: Path) -> None:
+    weights: dict[str, Any] = {"many": np.array([7, 20]), "w": (7, 3), "v": (3, 4)}
+    nodes = [
+        node("ConstantOfShape", ["many"], ["zeros"]),
+        node("NonZero", ["zeros"], ["n"]),
+        node("MatMul", ["x", "w"], ["m"]),
+        node("MatMul", ["m", "v"], ["y"]),
+    ]
+    net = read(tmp_path, nodes, {"x": (5, 7)}, weights)
+    assert [layer.weight_shape[:2] for layer in net.layers] == [(3, 7), (4, 3)]
+
+
 def test_shapes_that_nobody_knows_are_named(tmp_path: Path) -> None:
     nodes = [
         node("NonZero", ["x"], ["n"]),

@@ -21,7 +21,7 @@ PRODUCTS = frozenset(
 )
 # Whose operators are known; what a stranger's does is not.
 KNOWN = ("aten", "prim", "prims", "profiler")
-MOVING = frozenset({"constant_pad_nd", "permute", "transpose", "t", "flip", "roll", "rot90"})
+MOVING = frozenset({"constant_pad_nd", "flip", "roll", "rot90", "t"})
 
 
 @dataclass(slots=True)
@@ -59,7 +59,7 @@ class Calls:
             inputs = [self.value(tensor) for tensor in tensors([arguments, options])]
             how = name, repr(numbers([arguments, options]))
             made = [
-                self.listing.other(inputs, tensor.shape, (*how, part), moves=operator in MOVING)
+                self.listing.other(inputs, tensor.shape, (*how, part), moves=moves(operator, arguments))
                 for part, tensor in enumerate(tensors(result))
             ]
         self.values.update(zip(tensors(result), made, strict=True))
@@ -124,6 +124,17 @@ READERS: dict[str, Callable[[Calls, str, Sequence[Any], Any], Value | None]] = {
 }
 
 Tree: TypeAlias = Any
+
+
+def moves(operator: str, arguments: Sequence[Any]) -> bool:
+    """Return whether an operator takes pixels to other places: a transposition does if it changes the last two axes."""
+    if operator in ("permute", "transpose"):
+        x, *axes = arguments
+        rank = len(x.shape)
+        if operator == "permute":
+            return [axis % rank for axis in axes[0]][-2:] != [rank - 2, rank - 1]
+        return any(axis % rank >= rank - 2 for axis in axes)
+    return operator in MOVING
 
 
 def tensors(tree: Tree) -> list[Any]:

@@ -297,9 +297,14 @@ def _joined(values: list[Value], shape: tuple[int, ...]) -> ReceptiveField | Non
     if of_all and fields[0] and len(values) == 1 and len(size) == 2 and size != [1, 1]:
         return fields[0].through(Window((size[0], size[1])))
     flat = (N, C) if size == [1, 1] else None
-    if not all(value.shape[2:] == shape[2:] or shape == flat for value in values):
+    if not all(_pixels(value.shape) == _pixels(shape) or shape == flat for value in values):
         return None
     return reduce(_united, fields)
+
+
+def _pixels(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return rows and columns: the last two axes, or what there is behind images and channels."""
+    return shape[max(2, len(shape) - 2) :]
 
 
 def _united(one: ReceptiveField | None, two: ReceptiveField | None) -> ReceptiveField | None:

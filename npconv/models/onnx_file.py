@@ -9,6 +9,7 @@ from npconv.arguments import complaint, members, shown
 from npconv.models.extra import optional
 from npconv.models.model import Model
 from npconv.models.onnx_graph import Graph
+from npconv.models.onnx_shapes import inferred, without_data
 
 
 def from_onnx(
@@ -76,16 +77,7 @@ def opened(onnx: Any, path: str, input_shape: Any) -> tuple[Any, str]:
     del model.graph.value_info[:]
     for each in model.graph.output:
         each.type.tensor_type.ClearField("shape")
-    return inferred(onnx, model)
-
-
-def inferred(onnx: Any, model: Any) -> tuple[Any, str]:
-    """Return a model with all shapes that can be inferred, and why that may not be all."""
-    try:
-        return onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True), ""
-    except onnx.shape_inference.InferenceError as fault:
-        # Operators of others, whose shapes are not known, are no reason to stop: the layers may not need them.
-        return onnx.shape_inference.infer_shapes(model, data_prop=True), " ".join(str(fault).split())
+    return inferred(onnx, without_data(model))
 
 
 def set_shape(graph_input: Any, given: Any, path: str) -> None:

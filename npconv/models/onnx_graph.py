@@ -26,7 +26,8 @@ UNCOUNTED = frozenset(
 )
 # Whose operators are known; what a stranger's does is not.
 KNOWN = ("", "ai.onnx", "ai.onnx.ml")
-MOVING = frozenset({"Pad", "Transpose"})
+# Inputs of these that are fractions, and that training does not change.
+NOT_LEARNED = {"BatchNormalization": slice(3, 5), "Resize": slice(1, None), "Upsample": slice(1, None)}
 WORDS = {"VALID": "valid", "SAME_UPPER": "same", "SAME_LOWER": "same_lower"}
 
 
@@ -202,7 +203,7 @@ class Graph:
             elif missed:
                 self.values[name] = Value(shape)
             else:
-                self.values[name] = self.listing.other(inputs, shape, (node.kind, part), moves=node.kind in MOVING)
+                self.values[name] = self.listing.other(inputs, shape, (node.kind, part), moves=moves(node))
 
     def shape(self, name: str, node: Node) -> tuple[int, ...]:
         """Return a shape that a layer cannot do without."""
@@ -235,8 +236,8 @@ class Graph:
         return list(self.onnx.numpy_helper.to_array(tensor).ravel().tolist()) if stored else []
 
     def parameters(self) -> int:
-        """Return how many numbers the graph has learned: fractions, and more than one, but no running mean or variance."""
-        followed = {name for node in self.nodes if node.kind == "BatchNormalization" for name in node.inputs[3:5]}
+        """Return how many numbers were learned: fractions, and more than one, but no running mean and no scale of an image."""
+        followed = {name for node in self.nodes for name in node.inputs[NOT_LEARNED.get(node.kind, slice(0))]}
         types = self.onnx.TensorProto
         fractions = (types.FLOAT, types.FLOAT16, types.DOUBLE, types.BFLOAT16)
         sizes = (
@@ -245,6 +246,14 @@ class Graph:
             if tensor.data_type in fractions and name not in followed
         )
         return sum(size for size in sizes if size > 1)
+
+
+def moves(node: Node) -> bool:
+    """Return whether an operator takes pixels to other places: a transposition does if it changes the last two axes."""
+    if node.kind == "Transpose":
+        axes = list(node.attributes.get("perm", [0]))
+        return axes[-2:] != [len(axes) - 2, len(axes) - 1]
+    return node.kind == "Pad"
 
 
 def halves(total: int, more_at_the_end: bool) -> Pair:

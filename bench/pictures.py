@@ -22,8 +22,10 @@ NAMED = 3
 DPI = 150
 
 
-def draw(rows: Sequence[Row], folder: Path, prefix: str = "") -> list[Path]:
-    """Write the pictures that can be drawn of some rows, and return their files, whose names begin with `prefix`."""
+def draw(
+    rows: Sequence[Row], folder: Path, prefix: str = "", kinds: Sequence[str] = ("ratio", "roofline", "cost")
+) -> list[Path]:
+    """Write the pictures of some kinds that can be drawn of rows, and return their files, whose names begin with `prefix`."""
     import matplotlib as mpl
 
     mpl.use("agg")
@@ -31,18 +33,19 @@ def draw(rows: Sequence[Row], folder: Path, prefix: str = "") -> list[Path]:
     files = []
     for dtype, threads in sorted({(row.dtype, row.threads) for row in rows}):
         here = [row for row in rows if (row.dtype, row.threads) == (dtype, threads)]
-        for name, figure in figures(here, f"{dtype}, {threads} thread{'s' if threads > 1 else ''}"):
+        for name, figure in figures(here, f"{dtype}, {threads} thread{'s' if threads > 1 else ''}", kinds):
             files.append(folder / f"{prefix}{name}-{dtype}-{threads}.png")
             figure.savefig(files[-1], dpi=DPI)
     return files
 
 
-def figures(rows: Sequence[Row], what: str) -> Iterator[tuple[str, Any]]:
+def figures(rows: Sequence[Row], what: str, kinds: Sequence[str]) -> Iterator[tuple[str, Any]]:
     """Yield name and figure of each picture."""
-    if any(row.ratio is not None for row in rows):
+    if "ratio" in kinds and any(row.ratio is not None for row in rows):
         yield "ratio", ratio(rows, what)
-    yield "roofline", roofline(rows, what)
-    if all(any(name in row.names for row in rows) for name in SWEEPS):
+    if "roofline" in kinds:
+        yield "roofline", roofline(rows, what)
+    if "cost" in kinds and all(any(name in row.names for row in rows) for name in SWEEPS):
         yield "cost", cost(rows, what)
 
 

@@ -59,10 +59,11 @@ class Report:
         return [*self.notes, *(f"WRONG: {fault}" for fault in self.faults)]
 
     def document(self) -> dict[str, Any]:
-        """Return what programs may want to read: data, bars, notes and faults."""
+        """Return what programs may want to read: data, tables that are no longer than a screen, bars, notes and faults."""
         return {
             "name": self.name,
             **self.data,
+            "tables": [dataclasses.asdict(table) for table in self.tables if len(table.rows) <= LONGEST],
             "bars": [{**dataclasses.asdict(bar), "verdict": VERDICTS[bar.met]} for bar in self.bars],
             "notes": self.notes,
             "faults": self.faults,

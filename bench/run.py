@@ -48,7 +48,13 @@ QUICK = Pace(3, 0.004, 0.05)
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Run the benchmarks and return the exit status."""
+    """Run the benchmarks, or write the page of what ran, and return the exit status."""
+    if chosen.command == "page":
+        from bench import page
+
+        for file in page.write(chosen.files, chosen.output or page.FOLDER):
+            print(file)
+        return 0
     labels = engines(chosen.peers)
     named = chosen.set or ("twelve" if chosen.command in (None, "layers", "counting", "startup") else "networks")
     if named not in SETS:
@@ -98,8 +104,22 @@ def reports(
         yield memory.measure(labels, threads, quick=quick)
     if command == "bits":
         yield bits.measure(list(spread(layers) if quick else layers), chosen.dtype or DTYPES, quick=quick)
+    if command == "ladder":
+        yield ladder_report(chosen, pace)
     if command in (None, "startup"):
         yield startup.measure(quick=quick)
+
+
+def ladder_report(chosen: argparse.Namespace, pace: Pace) -> Report:
+    """Return the report of the ladder."""
+    from bench.ladder.measure import measure
+
+    report = measure(pace, quick=chosen.quick)
+    if chosen.pictures is not None:
+        from bench.ladder.picture import draw
+
+        report.notes.append(f"Picture: {draw(report.data['rungs'], chosen.pictures / 'ladder.png')}")
+    return report
 
 
 def rows_report(

@@ -5,7 +5,7 @@ import functools
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -95,7 +95,8 @@ def measure(
                 step(f"{dtype}, {layer.geometry.N} x {layer.name}")
                 records.add(time_layer(layer, layers[layer], dtype, counts, crew, pace, form))
             report.notes.extend(notes(crew, dtypes, pace))
-    return [records.rows[key] for key in wanted]
+    # A row on record may have been measured as part of another set.
+    return [replace(records.rows[key], names=layers[key[0]]) for key in wanted]
 
 
 def time_layer(

@@ -21,7 +21,8 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
 ]
-exclude_patterns = ["_build"]
+# Parts of pages, which `python -m bench page` writes.
+exclude_patterns = ["_build", "performance/_*"]
 html_theme = "furo"
 html_title = f"npconv {version}"
 

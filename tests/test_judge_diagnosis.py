@@ -321,6 +321,13 @@ def test_long_sums_hide_narrow_inputs() -> None:
         (X, W, B * np.float32(1e-9), "bias shifted", "its effect on this data is within the bound"),
         (0 * X, W, None, "sign flipped", "every output is zero"),
         (X[:, :, :1], W[:, :, :1], B, "kernel flipped in y", "the kernel is a single row or column"),
+        (
+            X[:, :4],
+            W[:4],
+            None,
+            "channel shuffle inverse",
+            "a shuffle of as many groups as each has channels undoes itself",
+        ),
         (np.tile(X[:1], (2, 1, 1, 1)), W, B, "batch 0 repeated", "its effect on this data is within the bound"),
         (
             np.tile(X[:1, :, :1, :1], (2, 1, 7, 7)),
@@ -333,5 +340,5 @@ def test_long_sums_hide_narrow_inputs() -> None:
     ],
 )
 def test_reasons(x: Any, weight: Any, bias: Any, name: str, why: str) -> None:
-    found = audited(x, weight, bias, groups=3)
+    found = audited(x, weight, bias, groups=x.shape[1] // weight.shape[1])
     assert name in found.reasons[why]

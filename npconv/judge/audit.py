@@ -11,7 +11,7 @@ import numpy as np
 
 from npconv.judge.call import Call
 from npconv.judge.diagnosis import candidates
-from npconv.judge.fault import Fault
+from npconv.judge.fault import Fault, anywhere
 from npconv.judge.faults_of_values import INPUTS
 from npconv.judge.formats import rounded
 from npconv.judge.model import Model
@@ -83,7 +83,12 @@ def audit(call: Call, model: Model, expected: Expected) -> Audit:
     """Return the known mistakes whose outputs would have passed for right ones on this data."""
     right = plain(call)
     # What another type of number would be needed for is no mistake that anybody could make here.
-    faults = [fault for fault in candidates(right, None) if not fault.of_numbers or fault.reading(right)]
+    # And where two mistakes are one, either would have been noticed.
+    faults = [
+        replace(fault, room=anywhere)
+        for fault in candidates(right, None)
+        if not fault.of_numbers or fault.reading(right)
+    ]
     precisions = {fault: how for fault, how in PRECISIONS.items() if narrower(how[0], model, call)}
     with np.errstate(all="ignore"):
         unseen = list(_unseen(right, faults, model, expected))

@@ -18,7 +18,8 @@ Mistake: TypeAlias = Callable[[Reading], Reading | None]
 Numbers: TypeAlias = Callable[[Reading, "Evidence | None"], Iterable[int]]
 
 
-def _anywhere(g: Geometry) -> bool:
+def anywhere(g: Geometry) -> bool:
+    """Return that any geometry leaves room for a mistake."""
     return True
 
 
@@ -44,7 +45,7 @@ class Fault:
     sentence: str
     subject: str
     mistake: Mistake
-    room: Callable[[Geometry], bool] = _anywhere
+    room: Callable[[Geometry], bool] = anywhere
 
     def reading(self, right: Reading) -> Reading | None:
         """Return what such a kernel reads, given what a right one reads; None where there is no room for the mistake."""

@@ -41,7 +41,11 @@ NO_ROOM: dict[str, tuple[tuple[str, Callable[[Reading], bool]], ...]] = {
     ),
     "shuffle": (
         ("there is one group", lambda r: r.geometry.groups == 1),
-        ("there is one filter or one channel per group", lambda r: True),
+        (
+            "there is one filter or one channel per group",
+            lambda r: 1 in (r.geometry.group_filters, r.geometry.group_channels),
+        ),
+        ("a shuffle of as many groups as each has channels undoes itself", lambda r: True),
     ),
     "bias": (
         ("there is no bias", lambda r: r.bias is None),

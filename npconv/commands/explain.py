@@ -70,5 +70,5 @@ def run(arguments: argparse.Namespace) -> int:
         for line in lines:
             print_line(f"  {line}")
     print_line("\nWhat counting tools would print, and what articles say", "bold")
-    print_rows(explain.tools(forms), words=("which are",))
+    print_rows(explain.tools(forms), spare=("which are",), words=("which are",))
     return OK

@@ -19,7 +19,7 @@ DATA = ("raw_data", "float_data", "double_data", "int32_data", "int64_data", "ui
 def inferred(onnx: Any, model: Any) -> tuple[Any, str]:
     """Return a model with all shapes that can be found, and why that may not be all."""
     model, reason = by_onnx(onnx, model)
-    while any(shape is None for shape in shapes(model).values()) and fold(onnx, model):
+    while fold(onnx, model):
         model, reason = by_onnx(onnx, model)
     return model, reason
 
@@ -61,21 +61,22 @@ def without_data(model: Any) -> Any:
 
 
 def fold(onnx: Any, model: Any) -> bool:
-    """Replace each node that only computes with few known numbers by what it gives; return whether there was any."""
-    graph = model.graph
+    """Replace nodes that only compute with few known numbers by what they give; return whether it was needed and did any."""
+    graph, sizes = model.graph, shapes(model)
+    if None not in sizes.values():
+        return False
     known = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer if is_small(tensor)}
-    sizes, found = shapes(model), []
+    kept = []
     for node in graph.node:
         values = list(computed(onnx, model, node, known, sizes))
-        if values:
-            known |= dict(zip(node.output, values, strict=True))
-            found.append(node)
-            graph.initializer.extend(
-                onnx.numpy_helper.from_array(value, name) for name, value in zip(node.output, values, strict=True)
-            )
-    for node in found:
-        graph.node.remove(node)
-    return bool(found)
+        given = dict(zip(node.output, values, strict=True)) if values else {}
+        known |= given
+        graph.initializer.extend(onnx.numpy_helper.from_array(value, name) for name, value in given.items())
+        kept += [] if values else [node]
+    folded = len(kept) < len(graph.node)
+    del graph.node[:]
+    graph.node.extend(kept)
+    return folded
 
 
 def is_small(tensor: Any) -> bool:

@@ -40,7 +40,6 @@ GEOMETRIES = (
     # The first fully-connected layer of VGG, of fewer filters: 25,088 products in each sum.
     conv2d_geometry((1, 512, 7, 7), (8, 512, 7, 7)),
 )
-SEEDS = (0, 1, 2)
 
 
 @dataclass(frozen=True)
@@ -66,6 +65,11 @@ def integers(
         return x, weight, b if bias else None
 
     return make
+
+
+def benchdnn(g: Geometry, rng: np.random.Generator) -> Operands:
+    """Make integers of different sizes, and images that are mostly zero."""
+    return integers(32, 0.75)(g, rng)[0], integers(32)(g, rng)[1], integers(512)(g, rng)[2]
 
 
 def uniform(x: tuple[float, float], weight: tuple[float, float]) -> Callable[[Geometry, np.random.Generator], Operands]:
@@ -133,7 +137,12 @@ RULES = (
         (probe("exact integers"), probe("dense"), probe("sparse")),
         ours,
     ),
-    Rule("oneDNN benchdnn", "integers up to 32, three in four zero; equal", (integers(32, 0.75),), close(0, 0)),
+    Rule(
+        "oneDNN benchdnn",
+        "images of integers up to 32, three in four zero; weights up to 32, a bias up to 512; equal",
+        (benchdnn,),
+        close(0, 0),
+    ),
     Rule("XNNPACK", "floats from 0.1 to 1; 1e-4 of the output", (uniform((0.1, 1.0), (0.1, 1.0)),), close(1e-4, 0)),
     Rule("CUTLASS profiler", "integers up to 4, no bias; 0.05 of the magnitudes", (integers(4, bias=False),), cutlass),
     Rule("cuDNN frontend fuzzer", "integers up to 2, four in five zero; 1e-2", (integers(2, 0.8),), close(1e-2, 1e-2)),
@@ -213,13 +222,13 @@ def calls(rule: Rule, g: Geometry, seed: int) -> list[Call]:
     return [Call(x, weight, bias, g) for x, weight, bias in (make(g, rng) for make in rule.data)]
 
 
-def tally(rule: Rule, seeds: tuple[int, ...] = SEEDS) -> dict[str, Any]:
+def tally(rule: Rule, seeds: int) -> dict[str, Any]:
     """Return what one rule caught, missed and cried wolf about."""
     verdicts: list[bool] = []
     seen: Counter[str] = Counter()
     missed: Counter[str] = Counter()
     for g in GEOMETRIES:
-        for seed in seeds:
+        for seed in range(seeds):
             made = calls(rule, g, seed)
             verdicts += [rule.passes(y, call) for call in made for y in right_kernels(call)]
             passed: dict[str, bool] = {}
@@ -242,24 +251,24 @@ def tally(rule: Rule, seeds: tuple[int, ...] = SEEDS) -> dict[str, Any]:
 
 def table(tallies: list[dict[str, Any]]) -> str:
     """Return the tallies as a table in Markdown."""
-    lines = ["| rule | data and comparison | mistakes caught | false alarms |", "|---|---|---|---|"]
-    lines += [
-        f"| {t['rule']} | {t['data']} | {t['caught']:,} of {t['mistaken']:,} | {t['alarms']} of {t['right']} |"
-        for t in tallies
-    ]
+    lines = ["| rule | data and comparison | mistakes caught | false alarms | misses most |", "|---|---|---|---|---|"]
+    for t in tallies:
+        most = ", ".join(list(t["missed"])[:3]) or "-"
+        caught, alarms = f"{t['caught']:,} of {t['mistaken']:,}", f"{t['alarms']} of {t['right']}"
+        lines.append(f"| {t['rule']} | {t['data']} | {caught} | {alarms} | {most} |")
     return "\n".join(lines)
 
 
 def main() -> None:
     """Judge all kernels by all rules, and print or write what came of it."""
     parser = argparse.ArgumentParser(prog="python -m bench.rules", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=len(SEEDS), help="data sets of each rule and geometry")
+    parser.add_argument("--seeds", type=int, default=1, help="data sets of each rule and geometry")
     parser.add_argument("--json", action="store_true", help="print the counts, and which mistakes each rule missed")
     parser.add_argument("--into", type=Path, help="a page whose table is replaced")
     options = parser.parse_args()
     tallies = []
     for rule in RULES:
-        tallies.append(tally(rule, tuple(range(options.seeds))))
+        tallies.append(tally(rule, options.seeds))
         print(f"{rule.name}: {tallies[-1]['caught']} of {tallies[-1]['mistaken']}", file=sys.stderr)
     print(json.dumps(tallies, indent=2) if options.json else table(tallies))
     if options.into:

@@ -303,6 +303,7 @@ def test_small_integers_hide_narrow_inputs() -> None:
     assert "accumulated in bfloat16" not in found.names
     tiny = audited(*(rng.integers(-1, 2, a.shape).astype("f4") for a in (X, W)), **OPTIONS)
     assert "accumulated in bfloat16" in tiny.reasons["every output is a number of bfloat16, within its bound"]
+    assert "inputs and outputs rounded to float16" in tiny.names
 
 
 def test_long_sums_hide_narrow_inputs() -> None:

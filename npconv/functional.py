@@ -50,7 +50,7 @@ def conv2d(
     shuffle_groups : int, optional
         Shuffle the channels of the result as `channel_shuffle` does with so many groups. Where `groups` is a multiple of it, as in
         ShuffleNet, each plane is stored at its new place and nothing is moved for it.
-    method : {"auto", "naive", "im2col", "direct", "depthwise"}, optional
+    method : {"auto", "naive", "im2col", "direct", "filterwise", "depthwise"}, optional
         How to compute. All but "naive" give the same bits.
     out : ndarray, shape (N, O, OH, OW), optional
         Where to put the result: writable, C-contiguous, of the result's type, no part of an input.

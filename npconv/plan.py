@@ -16,7 +16,7 @@ from npconv.workspace import Workspace
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
-METHODS = ("auto", "naive", "im2col", "direct", "depthwise")
+METHODS = ("auto", "naive", "im2col", "direct", "filterwise", "depthwise")
 # Waking a helper takes tens of microseconds; a layer shorter than this many cycles is done sooner alone.
 CYCLES_WORTH_A_THREAD = 400_000
 # Threads take units one by one: several each, and the last to finish is not late by much.
@@ -39,7 +39,7 @@ def choose(
     remarks, refusals = [], []
     for in_store in dict.fromkeys((shuffle, 1)):
         after = shuffle // in_store
-        for name in ["im2col", "direct", "depthwise"] if method == "auto" else [method]:
+        for name in ["im2col", "direct", "filterwise", "depthwise"] if method == "auto" else [method]:
             label = f"{name} and a shuffle" if after > 1 else name
             try:
                 layout = lay_out(geometry, dtype, name, bands, shuffle=in_store)

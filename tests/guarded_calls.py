@@ -23,6 +23,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 DENSE_TILE = (3, 2)
 # Planes and vectors of the depthwise tile: two planes where the kernel has three rows, an inner vector where the stride is 2.
 PLANES_TILES = [(1, 1), (2, 1), (1, 3)]
+# Pixels of a depthwise tile whose lanes are channels.
+CHANNELS_TILE = (4,)
 # What has stepped outside before: the last lane of an inner vector on the last pixel.
 KNOWN = conv2d_geometry((1, 2, 5, 65), (2, 1, 3, 5), stride=2, padding=(1, 2), groups=2)
 
@@ -55,8 +57,10 @@ def convolve(geometry: Geometry, method: str, draw: random.Random, *, at_end: bo
     rng, dtype = np.random.default_rng(0), np.dtype(np.float32)
     x, weight = (rng.integers(-3, 4, shape).astype(dtype) for shape in (geometry.x_shape, geometry.weight_shape))
     bias = rng.integers(-3, 4, geometry.O).astype(dtype) if draw.random() < 0.5 else None
-    tile = DENSE_TILE
-    if method == "depthwise" and geometry.stride[1] == 2:
+    tile: tuple[int, ...] = DENSE_TILE
+    if method == "channelwise":
+        method, tile = "depthwise", CHANNELS_TILE
+    elif method == "depthwise" and geometry.stride[1] == 2:
         tile = draw.choice(PLANES_TILES[::2])
     elif method == "depthwise":
         several = (geometry.KH, geometry.stride, geometry.group_filters, geometry.C % 2) == (3, (1, 1), 1, 0)
@@ -151,9 +155,10 @@ def main(seeds: int) -> None:
         draw = random.Random(seed)
         geometry = random_geometry(draw)
         for at_end in (False, True):
-            for method in ("naive", "im2col", "direct"):
+            for method in ("naive", "im2col", "direct", "filterwise"):
                 convolve(geometry, method, draw, at_end=at_end)
-            convolve(served_by_depthwise(geometry), "depthwise", draw, at_end=at_end)
+            for method in ("depthwise", "channelwise"):
+                convolve(served_by_depthwise(geometry), method, draw, at_end=at_end)
             move(geometry, at_end=at_end)
 
 

@@ -23,7 +23,7 @@ FLOORS = [
     {"arrays", "counts", "reference", "threads"},
     {"judge.call", "judge.formats"},
     {"judge.model", "judge.sums"},
-    {"judge.infinities"},
+    {"judge.infinities", "judge.winograd"},
     {"judge.oracle"},
     {"judge.element", "judge.verdict", "judge.where"},
     {"judge.reading"},

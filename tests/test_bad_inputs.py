@@ -21,7 +21,7 @@ from cases import Array
 FEW_MIB = 4 * 2**20
 HUGE = (2**31, 2**40, 2**55)
 BEYOND = 2**63  # no index in 64 bits reaches it
-METHODS = ("auto", "naive", "im2col", "direct", "depthwise")
+METHODS = ("auto", "naive", "im2col", "direct", "filterwise", "depthwise")
 
 
 def numbers(*shape: int, dtype: str = "float32") -> Array:
@@ -131,7 +131,7 @@ def refused(call: Callable[[], object], error: type[Exception], *fragments: obje
 
 def served(method: str, call: Callable[..., Any]) -> Any:
     """Return the answer, or None where a method that copies planes, or keeps rows in registers, says that it cannot."""
-    if method in ("direct", "depthwise"):
+    if method in ("direct", "filterwise", "depthwise"):
         try:
             return call(method=method)
         except ValueError:

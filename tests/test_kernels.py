@@ -22,6 +22,9 @@ from processes import COMPILED, EVERY_TILE, INTERPRETED, JIT, compiled_kernels, 
 # The tiles that the ordinary run keeps to.
 DENSE_TILE = (3, 2)
 PLANES_TILE = (1, 1)
+# The method "depthwise" has two kernels, and its tile says which: planes and vectors of pixels, or pixels of channels.
+CHANNELS_TILE = (4,)
+KERNELS = {"depthwise": ("depthwise", PLANES_TILE), "channelwise": ("depthwise", CHANNELS_TILE)}
 BANDS = (1, 2, 3, 100) if JIT else (3, 100)
 MOST_PRODUCTS = 100_000 if JIT else 6_000
 
@@ -55,7 +58,12 @@ def window_of(case: Case) -> tuple[int, int]:
 # The depthwise kernels that are compiled here: three rows, and two rows with a stride of 2 or more.
 WINDOWS = [(3, 1), (2, 2), (2, 0)]
 METHODS = {
-    name: ("im2col", "direct", *["depthwise"] * (window_of(case) in WINDOWS)) for name, case in EVERY_CASE.items()
+    name: (
+        *("im2col", "direct", "filterwise"),
+        *["depthwise"] * (window_of(case) in WINDOWS),
+        *["channelwise"] * (case.geometry.group_channels == 1),
+    )
+    for name, case in EVERY_CASE.items()
 }
 
 each_case = pytest.mark.parametrize("name", EVERY_CASE)
@@ -88,7 +96,8 @@ def plan_of(
 ) -> Conv2dPlan:
     """Return a plan that uses this tile, and threads however small the call is."""
     x, weight, bias = operands
-    tile = tile or (PLANES_TILE if method == "depthwise" else DENSE_TILE)
+    method, usual = KERNELS.get(method, (method, DENSE_TILE))
+    tile = tile or usual
     dtypes = result_dtypes("test", x.dtype, weight.dtype)
     return Conv2dPlan(case.geometry, weight, bias, dtypes, method, num_threads, tile=tile, bands=bands)
 
@@ -236,7 +245,7 @@ def test_no_tile_changes_a_bit(name: str) -> None:
     operands = dense(case, biased=name != "padded")
     expected = bits(run(case, operands, "direct"))
     for tile in dense_tiles():
-        for method in ("direct", "im2col"):
+        for method in ("direct", "im2col", "filterwise"):
             assert bits(run(case, operands, method, tile=tile)) == expected, (method, tile)
     if "depthwise" in METHODS[name] and window_of(case) == (3, 1):
         one_filter = case.geometry.group_filters == 1
@@ -306,7 +315,12 @@ def digests() -> dict[str, str]:
         for kind, operands in (("dense", dense(EVERY_CASE[name])), ("specials", special(EVERY_CASE[name], 3, False)))
         for method in ("naive", *METHODS[name])
     ]
-    for name, method in (("padded", "direct"), ("depthwise", "depthwise")):
+    for name, method in (
+        ("padded", "direct"),
+        ("padded", "filterwise"),
+        ("depthwise", "depthwise"),
+        ("depthwise", "channelwise"),
+    ):
         calls.append((name, method, "float64", dense(EVERY_CASE[name], "float64")))
         calls.append((name, method, "int64", full_range(EVERY_CASE[name], "int64", seed=5)))
     for name, method, kind, operands in calls:
@@ -373,7 +387,8 @@ def disagreements(case: Case, method: str, biased: bool) -> list[str]:
     """Compare one kernel's tally with the numbers: executed, thrown away, useful."""
     g = case.geometry
     # Python objects take the bytes of a float64, so as many lanes.
-    layout = lay_out(g, np.dtype("float64"), method, tile=PLANES_TILE if method == "depthwise" else DENSE_TILE)
+    name, tile = KERNELS.get(method, (method, DENSE_TILE))
+    layout = lay_out(g, np.dtype("float64"), name, tile=tile)
     packed = layout.pack(numbers(g.weight_shape))
     # Rows of a tile to spare get plain zeros as weights: as numbers they count as any other.
     weight = numbers(packed.size)
@@ -441,4 +456,4 @@ def specialisations() -> dict[str, int]:
 @compiled_kernels
 def test_each_kernel_is_compiled_once_for_a_tile_and_a_type() -> None:
     found = json.loads(run_python("import json, test_kernels as t; print(json.dumps(t.specialisations()))", **COMPILED))
-    assert found == {"im2col": 1, "direct": 1, "depthwise": 1}
+    assert found == {"im2col": 1, "direct": 1, "filterwise": 1, "depthwise": 1, "channelwise": 1}

@@ -53,7 +53,7 @@ def test_pointwise_weights_are_1x1() -> None:
 def test_a_filter_of_millions_of_taps_has_no_table_and_exact_counts() -> None:
     K = 2**24 + 2
     x, weight = ones(1, 1, 1, K + 1), ones(1, 1, 1, K)
-    for method in ("im2col", "direct", "depthwise"):
+    for method in ("im2col", "direct", "filterwise", "depthwise"):
         with pytest.raises(ValueError, match=r"writes down .* allows itself .* Use method='naive'"):
             nc.plan_conv2d(x.shape, weight, method=method)
     y, counts = nc.conv2d(x, weight, return_counts=True)

@@ -26,6 +26,7 @@ from npconv.kernels.registers import (
     line,
     load,
     load_lanes,
+    load_turned,
     move_up,
     multiply,
     put,
@@ -33,6 +34,7 @@ from npconv.kernels.registers import (
     splat,
     store,
     store_lanes,
+    store_turned,
     weight_registers,
     zero,
 )
@@ -173,6 +175,20 @@ def read_numbers(tile: RegisterTile, numbers: Array) -> None:
     numbers[12] = one.edge
     numbers[13] = two.lanes
     numbers[14] = two.step
+
+
+def turn_back(tile: RegisterTile, source: Array, i: int, pitch: int, rows: int, columns: int, target: Array) -> None:
+    acc = accumulators(tile, source)
+    load_turned(tile, acc, source, i, pitch, rows, columns)
+    for j in range(tile.rows):
+        store(target, j * tile.lanes, get(acc, j))
+
+
+def turn(tile: RegisterTile, source: Array, i: int, pitch: int, target: Array) -> None:
+    acc = accumulators(tile, source)
+    for j in range(tile.rows * tile.vectors):
+        put(acc, j, load(tile, source, j * tile.lanes))
+    store_turned(tile, acc, target, i, pitch)
 
 
 def sets_below(tile: RegisterTile, sets: Array) -> None:
@@ -335,6 +351,38 @@ def test_rows_move_up_and_the_newest_stays(dtype: str) -> None:
     assert after.tobytes() == np.concatenate((source[4:], source[8:], source[:3])).tobytes()
 
 
+@each_number
+@pytest.mark.parametrize(("rows", "vectors"), [(1, 1), (3, 2), (5, 1), (19, 1)])
+def test_a_tile_is_stored_with_its_lanes_as_rows(dtype: str, rows: int, vectors: int) -> None:
+    tile = full_tile(dtype, rows, vectors)
+    columns, pitch = vectors * tile.lanes, rows + 2
+    source, before = any_bits(dtype, rows * columns), any_bits(dtype, columns * pitch + 2 * MARGIN, seed=1)
+    after = run_both(turn, tile, source, MARGIN, pitch, before)
+    expected = before.copy()
+    expected[MARGIN : MARGIN + columns * pitch].reshape(columns, pitch)[:, :rows] = source.reshape(rows, columns).T
+    assert after.tobytes() == expected.tobytes()
+
+
+@each_number
+@pytest.mark.parametrize("pixels", [1, 3, 19])
+def test_a_tile_is_loaded_with_rows_as_its_lanes(dtype: str, pixels: int) -> None:
+    tile = full_tile(dtype, pixels)
+    pitch = pixels + 2
+    source = any_bits(dtype, (tile.lanes - 1) * pitch + pixels)
+    for rows, columns in (
+        (tile.lanes, pixels),
+        (tile.lanes + 3, pixels + 1),
+        (1, pixels),
+        (tile.lanes - 1, pixels - 1),
+        (0, 0),
+    ):
+        after = run_both(turn_back, tile, source, 0, pitch, rows, columns, any_bits(dtype, pixels * tile.lanes, seed=1))
+        expected = np.zeros((pixels, tile.lanes), dtype)
+        for lane in range(min(rows, tile.lanes)):
+            expected[:columns, lane] = source[lane * pitch :][: min(columns, pixels)]
+        assert after.tobytes() == expected.tobytes(), (rows, columns)
+
+
 def test_sets_of_lanes_are_bits_up_to_sixty_four() -> None:
     sets = run_both(sets_below, RegisterTile(1, 1, 1), np.zeros(64, np.int64))
     assert sets.view(np.uint64).tolist() == [2**n - 1 for n in range(64)]
@@ -461,6 +509,8 @@ def test_twins_refuse_an_active_lane_outside_the_array() -> None:
         *[(gather_lanes, (tile, array, i, 3, lanes)) for i in (-4, 2)],
         *[(store, (array, i, four)) for i in (-1, 5)],
         *[(store_lanes, (array, i, four, lanes)) for i in (-2, 6)],
+        *[(load_turned, (RegisterTile(1, 1, 4), [four], array, i, 2, 4, 1)) for i in (-1, 2)],
+        *[(store_turned, (RegisterTile(1, 1, 4), [four], array, i, 2)) for i in (-1, 2)],
     ]
     for operation, arguments in beyond:
         with pytest.raises(IndexError, match=r"a lane reaches for element -?\d of 8"):

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import product
-from typing import Any, cast
+from typing import Any
 
 import numba
 import numpy as np
@@ -15,14 +15,16 @@ from bounds import tap_by_tap
 from cases import Array, Case, small_integers
 from npconv.arrays import flat
 from npconv.kernels.calls import TileKernel, run_tile, tile_kernel_signature
+from npconv.kernels.channelwise import channelwise, multiply_channels
 from npconv.kernels.depthwise import depthwise, stream_rows
 from npconv.kernels.direct import direct
+from npconv.kernels.filterwise import filterwise, multiply_filters
 from npconv.kernels.im2col import im2col
 from npconv.kernels.registers import RegisterTile
 from npconv.kernels.targets import Target, target, target_of
 from npconv.kernels.tile import multiply_tile
-from npconv.layouts import lay_out
-from npconv.layouts.depthwise import fits
+from npconv.layouts.channelwise import PIXELS
+from npconv.layouts.depthwise import fits, streamed
 from npconv.plan import Conv2dPlan
 from processes import AS_AVX2, AS_PLAIN_CPU, COMPILED, EVERY_TILE, JIT, compiled_kernels, run_python
 
@@ -118,29 +120,28 @@ def test_the_target_is_that_of_numba(environment: dict[str, str], expected: Targ
     assert run_python(PRINT_TARGET, **environment).strip() == str(asdict(expected))
 
 
-SMALL = {
-    "im2col": Case((1, 3, 6, 19), (5, 3, 3, 3), padding=1),
-    "direct": Case((1, 3, 6, 19), (5, 3, 3, 3), padding=1),
-    "depthwise": Case((1, 2, 6, 19), (2, 1, 3, 3), groups=2, padding=1),
+# Of each kernel a small call, its tile, and what is compiled: the driver, and the tile kernel that it calls by address.
+DEPTHWISE = Case((1, 2, 6, 19), (2, 1, 3, 3), groups=2, padding=1)
+SMALL: dict[str, tuple[Case, str, tuple[int, ...], tuple[Any, ...]]] = {
+    "im2col": (Case((1, 3, 6, 19), (5, 3, 3, 3), padding=1), "im2col", (3, 2), (im2col, multiply_tile)),
+    "direct": (Case((1, 3, 6, 19), (5, 3, 3, 3), padding=1), "direct", (3, 2), (direct, multiply_tile)),
+    "filterwise": (Case((1, 3, 6, 7), (19, 3, 3, 3), padding=1), "filterwise", (3, 2), (filterwise, multiply_filters)),
+    "depthwise": (DEPTHWISE, "depthwise", (1, 1), (depthwise,)),
+    "channelwise": (DEPTHWISE, "depthwise", (7,), (channelwise, multiply_channels)),
 }
-SMALL_TILE = {"im2col": (3, 2), "direct": (3, 2), "depthwise": (1, 1)}
-KERNELS: dict[str, Any] = {"im2col": im2col, "direct": direct, "depthwise": depthwise}
 
 
 def whole_kernels() -> dict[str, dict[str, Any]]:
     """Convolve with kernels that are compiled afresh; return what their machine code is and whether the results are right."""
     found = {}
-    for method, case in SMALL.items():
-        kernel, tiles = KERNELS[method], cast("Any", multiply_tile)
-        for function in (kernel, tiles):
+    for kernel, (case, method, tile, functions) in SMALL.items():
+        for function in functions:
             function._cache.disable()
         x, weight, bias = small_integers(case, "float32", seed=1)
-        dtypes = (x.dtype, x.dtype)
-        plan = Conv2dPlan(case.geometry, weight, bias, dtypes, method, 1, tile=SMALL_TILE[method])
+        plan = Conv2dPlan(case.geometry, weight, bias, (x.dtype, x.dtype), method, 1, tile=tile)
         right = np.array_equal(plan(x), tap_by_tap(x, weight, bias, case.geometry))
-        # The dense methods multiply in tile kernels, which they call by address.
-        texts = [*kernel.inspect_asm().values(), *(tiles.inspect_asm().values() if method != "depthwise" else ())]
-        found[method] = asdict(Assembly.of("\n".join(texts))) | {"right": bool(right)}
+        texts = [text for function in functions for text in function.inspect_asm().values()]
+        found[kernel] = asdict(Assembly.of("\n".join(texts))) | {"right": bool(right)}
     return found
 
 
@@ -155,6 +156,13 @@ def compile_multiply_tile(rows: int, vectors: int, dtype: str, *, masked: bool =
     element, lanes = numba_type(dtype, written=True).dtype, target().lanes(np.dtype(dtype).itemsize)
     tile = numba.typeof(RegisterTile(rows, vectors, lanes, edge=vectors if masked else 0))
     return compile_afresh(multiply_tile, tile_kernel_signature(tile, element))
+
+
+def compile_turned(kernel: Any, pixels: int, vectors: int, dtype: str) -> Assembly:
+    """Compile the innermost kernel of tiles whose lanes are filters or channels afresh."""
+    element, lanes = numba_type(dtype, written=True).dtype, target().lanes(np.dtype(dtype).itemsize)
+    tile = numba.typeof(RegisterTile(pixels, vectors, lanes))
+    return compile_afresh(kernel, tile_kernel_signature(tile, element))
 
 
 def compile_stream_rows(tile: RegisterTile, dtype: str) -> Assembly:
@@ -204,7 +212,7 @@ def attributes(tile: RegisterTile) -> tuple[int, ...]:
 def chosen(case: Case, dtype: str) -> Iterator[RegisterTile]:
     """Yield the tile of the depthwise layout of a case, if there is one."""
     try:
-        yield lay_out(case.geometry, np.dtype(dtype), "depthwise").tile
+        yield streamed(case.geometry, np.dtype(dtype)).tile
     except ValueError:
         return
 
@@ -218,6 +226,12 @@ def inner_kernels() -> dict[str, dict[str, Any]]:
             for masked in (False, True)[: 1 + (target().vector_bytes == 64)]:
                 assembly = compile_multiply_tile(rows, vectors, dtype, masked=masked)
                 found[f"multiply_tile {rows} rows x {vectors} vectors, {masked=}, {dtype}"] = asdict(assembly)
+            assembly = compile_turned(multiply_filters, rows, vectors, dtype)
+            found[f"multiply_filters {rows} pixels x {vectors} vectors, {dtype}"] = asdict(assembly)
+        for pixels in PIXELS if EVERY_TILE else PIXELS[-1:]:
+            if target().fits(pixels, 1):
+                assembly = compile_turned(multiply_channels, pixels, 1, dtype)
+                found[f"multiply_channels {pixels} pixels, {dtype}"] = asdict(assembly)
         for tile in depthwise_tiles(dtype):
             numbers = ", ".join(f"{name} {getattr(tile, name)}" for name in RegisterTile.__slots__)
             found[f"stream_rows {numbers}, {dtype}"] = asdict(compile_stream_rows(tile, dtype))

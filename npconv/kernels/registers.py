@@ -150,6 +150,30 @@ def store_lanes(array: Array, i: int, vector: Array, lanes: int) -> None:
         array[i + lane] = vector[lane]
 
 
+def load_turned(
+    tile: RegisterTile, registers: Registers, array: Array, i: int, pitch: int, rows: int, columns: int
+) -> None:
+    """Set register m to the vector whose lane l is `array[i + l * pitch + m]`: what were rows of the array become lanes.
+
+    Only `rows` rows, one for each lane, and the first `columns` elements of each are read; the others are zeros.
+    """
+    for m in range(tile.rows):
+        lanes = lanes_below(min(rows, tile.lanes)) if m < columns else 0
+        registers[m] = gather_lanes(tile, array, i + m, pitch, lanes)
+
+
+def store_turned(tile: RegisterTile, registers: Registers, array: Array, i: int, pitch: int) -> None:
+    """Write lane l of vector v in row m to `array[i + (v * lanes + l) * pitch + m]`: what were lanes become rows.
+
+    An operation, not loops in a kernel: they are too many instructions for LLVM to unroll, and the sums would live in memory.
+    """
+    for j in range(tile.rows * tile.vectors):
+        m, v = divmod(j, tile.vectors)
+        for lane in range(tile.lanes):
+            _check(array, i + (v * tile.lanes + lane) * pitch + m)
+            array[i + (v * tile.lanes + lane) * pitch + m] = registers[j][lane]
+
+
 def lanes_below(n: int) -> int:
     """Return the set of the lanes 0 to n - 1, as bits; n is at most 64."""
     return (1 << n) - 1

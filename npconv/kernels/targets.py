@@ -21,11 +21,14 @@ class Target:
         Number of vector registers.
     fma : bool
         Whether one instruction multiplies and adds with a single rounding.
+    multiply_adds : int
+        Vectors that are multiplied and added in a cycle.
     """
 
     vector_bytes: int
     registers: int
     fma: bool
+    multiply_adds: int = 2
 
     def lanes(self, itemsize: int) -> int:
         """Return how many elements of `itemsize` bytes one vector register holds."""
@@ -55,6 +58,7 @@ TILES = {
     2: (1, 3, 6),
     4: (1, 2, 3, 4, 6),
     6: (1, 2, 4),
+    7: (1, 2, 3),
     8: (1, 2, 3),
     10: (2,),
     12: (1, 2),
@@ -62,12 +66,16 @@ TILES = {
 }
 
 
-def target_of(architecture: str, features: frozenset[str]) -> Target:
-    """Return the target that an architecture name and a set of CPU features describe."""
+# CPUs that do a multiply-add of 512 bits in two halves, one after the other.
+HALF_WIDTH = ("znver4",)
+
+
+def target_of(architecture: str, features: frozenset[str], cpu: str = "") -> Target:
+    """Return the target that an architecture name, a set of CPU features and the CPU's name in LLVM describe."""
     if architecture.startswith(("aarch64", "arm64")):
         return Target(vector_bytes=16, registers=32, fma=True)
     if {"avx512f", "avx512bw", "avx512dq", "avx512vl"} <= features:
-        return Target(vector_bytes=64, registers=32, fma=True)
+        return Target(vector_bytes=64, registers=32, fma=True, multiply_adds=1 if cpu in HALF_WIDTH else 2)
     if {"avx2", "fma"} <= features:
         return Target(vector_bytes=32, registers=16, fma=True)
     # 128-bit vectors and two roundings are right on every CPU that LLVM knows.
@@ -79,4 +87,4 @@ def target() -> Target:
     """Return the target of this process, with the features that Numba would compile for."""
     words = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
     features = frozenset(word[1:] for word in words.split(",") if word.startswith("+"))
-    return target_of(binding.get_default_triple(), features)
+    return target_of(binding.get_default_triple(), features, config.CPU_NAME or binding.get_host_cpu_name())

@@ -158,6 +158,25 @@ def copy_rows(source, s, s_pitch, step, target, t, t_pitch, n, rows):
 
 
 @kernel
+def copy_rows_with_zeros(source, s, s_pitch, target, t, t_pitch, n, rows):
+    """Copy `rows` rows of n neighbours, each followed by zeros up to the next; after the last, up to a vector of zeros more."""
+    tile = line(source)
+    whole = n - n % tile.lanes
+    rest = lanes_below(n - whole)
+    for r in range(rows):
+        a = s + r * s_pitch
+        b = t + r * t_pitch
+        for i in range(0, whole, tile.lanes):
+            store(target, b + i, load(tile, source, a + i))
+        # What a vector is too wide for is zeros here, and written again with the next row.
+        for i in range(whole, t_pitch, tile.lanes):
+            if i == whole:
+                store(target, b + i, load_lanes(tile, source, a + i, rest))
+            else:
+                store(target, b + i, zero(tile, target))
+
+
+@kernel
 def clear(target, t, n):
     """Set n elements to zero."""
     clear_rows(target, t, 0, n, 1)

@@ -10,6 +10,7 @@ import numpy as np
 from npconv.geometry import Geometry
 from npconv.layouts.depthwise import depthwise_layout
 from npconv.layouts.direct import direct_layout
+from npconv.layouts.filterwise import filterwise_layout
 from npconv.layouts.im2col import im2col_layout
 from npconv.layouts.layout import Layout, NotServedError
 from npconv.layouts.naive import naive_layout
@@ -27,13 +28,16 @@ def lay_out(
 ) -> Layout:
     """Return the layout of one method, by name.
 
-    `tile` forces (rows, vectors) or (rows, vectors, tail) of the dense methods, (planes, vectors) of the depthwise one; `bands` asks
+    `tile` forces (rows, vectors) or (rows, vectors, tail) of the dense methods, (pixels, vectors) of the filterwise and (planes, vectors)
+    of the depthwise one; `bands` asks
     for at least so many pieces of each plane; `shuffle` is the number of groups in which the channels of the result are shuffled.
     """
     if method == "im2col":
         return im2col_layout(geometry, dtype, tile, shuffle)
     if method == "direct":
         return direct_layout(geometry, dtype, tile, bands, shuffle)
+    if method == "filterwise":
+        return filterwise_layout(geometry, dtype, tile, bands, shuffle)
     if shuffle > 1:
         raise NotServedError(f"method '{method}' stores channels in their order. Use channel_shuffle afterwards.")
     return naive_layout(geometry, dtype) if method == "naive" else depthwise_layout(geometry, dtype, tile, bands)

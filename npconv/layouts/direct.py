@@ -13,7 +13,6 @@ from npconv.layouts.layout import (
     MOST_SETS,
     Array,
     Layout,
-    NotServedError,
     Tiling,
     check_shuffle,
     check_taps,
@@ -22,107 +21,20 @@ from npconv.layouts.layout import (
     simplified,
     table,
 )
+from npconv.layouts.planes import (
+    CYCLES_OF_A_RUN,
+    CYCLES_OF_A_UNIT,
+    PLANE_BYTES,
+    X_BYTES,
+    Planes,
+    check_scratch,
+    copied_cells,
+)
 
-# What a band reads stays in the second-level cache while one block of filters after another passes over it: planes, or x itself.
-PLANE_BYTES = 512 * 1024
-X_BYTES = 1024 * 1024
-# Beyond this a method that copies has no business copying.
-SCRATCH_BYTES = 64 * 1024 * 1024
 # Offsets of taps farther from the image than this would leave what indices can hold.
 FARTHEST = 2**60
-# Cycles to begin copying a run of neighbours, and to put a run of a tile in its place.
-CYCLES_OF_A_RUN = 12
 # Cycles to read a vector through a set of lanes, beyond those of reading it whole.
 CYCLES_OF_A_SET = 0.75
-# Cycles to claim a unit of work and to find out where it lies.
-CYCLES_OF_A_UNIT = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Planes:
-    """How `direct` sees the image: planes in which the outputs of a row follow one another at every tap.
-
-    Attributes
-    ----------
-    views : list of (int, int)
-        A copied plane for each: the row and the column of the padded image that its first cell holds. None where x itself is read.
-    rows, columns : list of (int, int)
-        For each row and column of the kernel where it reads: the row or column of the plane, and that of the view.
-    pitch : int
-        Cells from one row of a plane to the next.
-    overhang : int
-        Cells that are read past a plane's last row.
-    masked : bool
-        Whether x itself is read and taps reach over it: then only lanes that are inside the image are read.
-    """
-
-    views: list[tuple[int, int]]
-    rows: list[tuple[int, int]]
-    columns: list[tuple[int, int]]
-    pitch: int
-    overhang: int
-    masked: bool = False
-
-    @property
-    def reach(self) -> int:
-        """Rows of a plane that a band needs below its own."""
-        return max(row for row, _ in self.rows)
-
-    @classmethod
-    def of_x(cls, g: Geometry) -> "Planes":
-        """Return x itself, where there is no stride."""
-        (dh, dw), ((top, _), (left, _)) = g.dilation, g.padding
-        rows, columns = [(kh * dh - top, 0) for kh in range(g.KH)], [(kw * dw - left, 0) for kw in range(g.KW)]
-        return cls([], rows, columns, g.W, 0, any(sum(g.padding, ())))
-
-    @classmethod
-    def padded(cls, g: Geometry) -> "Planes":
-        """Return planes with zeros around them, one for each phase of the stride, rows as close together as their zeros allow."""
-        left = g.padding[1][0]
-        (sh, sw), (dh, dw) = g.stride, g.dilation
-        rows = [divmod(kh * dh, sh) for kh in range(g.KH)]
-        columns = [divmod(kw * dw, sw) for kw in range(g.KW)]
-        pitch = read_most = g.OW
-        first_most = 0
-        for phase in {b for _, b in columns}:
-            read = g.OW + max(column for column, b in columns if b == phase)
-            first, last = real_cells(g.W, sw, phase - left, read)
-            # The zeros past a row's end may be those before the next row's beginning.
-            pitch = max(pitch, last, read - first)
-            read_most, first_most = max(read_most, read), max(first_most, first)
-        return cls(views_of(rows, columns), rows, columns, pitch, max(read_most - pitch, first_most))
-
-    @classmethod
-    def shifted(cls, g: Geometry) -> "Planes":
-        """Return a plane for each column of the kernel, shifted by it: each as wide as the output, so that no lane is wasted."""
-        (sh, _), (dh, dw) = g.stride, g.dilation
-        rows = [divmod(kh * dh, sh) for kh in range(g.KH)]
-        columns = [(0, kw * dw) for kw in range(g.KW)]
-        return cls(views_of(rows, columns), rows, columns, g.OW, 0)
-
-    def plane(self, band_rows: int, lanes: int) -> int:
-        """Return the cells of a plane for a band of output rows, a whole number of vectors."""
-        return -(-((band_rows + self.reach) * self.pitch + self.overhang) // lanes) * lanes
-
-    def copy_cycles(self, g: Geometry, band_rows: int, lanes: int) -> float:
-        """Estimate the cycles that copying a channel's planes for one band takes."""
-        rows = band_rows + self.reach
-        runs = 1 if (g.W, *g.stride) == (self.pitch, 1, 1) else rows
-        gaps = 0 if (self.pitch, g.W) == (g.OW, g.OW) and len(self.columns) == 1 else rows / 2
-        # Pixels two apart are read two vectors at a time, others one by one.
-        per_vector = {1: 2, 2: 4}.get(g.stride[1], lanes)
-        return len(self.views) * ((2 + runs + gaps) * CYCLES_OF_A_RUN + rows * self.pitch / lanes * per_vector)
-
-
-def views_of(rows: list[tuple[int, int]], columns: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the views that taps use."""
-    return sorted({(a, b) for _, a in rows for _, b in columns})
-
-
-def real_cells(size: int, stride: int, start: int, cells: int) -> tuple[int, int]:
-    """Return which of the cells i < `cells`, at i*stride + start of an axis, are on the image: the first and past the last."""
-    first = min(max(0, -(start // stride)), cells)
-    return first, max(first, min(cells, (size - 1 - start) // stride + 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,11 +118,7 @@ def direct_layout(
     plane = planes.plane(best.rows, lanes) if planes.views else g.H * g.W
     number = max(1, len(planes.views))
     scratch = (g.group_channels * number * plane + width) * bool(planes.views) + rows * width
-    if scratch * dtype.itemsize > SCRATCH_BYTES:
-        raise NotServedError(
-            f"method 'direct' would copy the padded planes of a group, {scratch * dtype.itemsize} bytes, and it allows itself "
-            f"{SCRATCH_BYTES}. Use method='im2col', which copies no planes."
-        )
+    check_scratch("direct", scratch, dtype)
     views = planes.views or [(0, 0)]
     flat_columns = (g.OH - 1) * g.W + g.OW
     vectors = -(-flat_columns // lanes) + tiling.vectors
@@ -229,10 +137,12 @@ def direct_layout(
     )  # fmt: skip
     parts = (*tiling.kernels(dtype, masked=planes.masked), sizes, pairs(offsets), pairs(planes.views), table(real))
     idle = g.N * g.groups * best.computed() * blocks * rows - g.P
+    starts = [band * best.rows * g.stride[0] for band in range(best.number)]
+    copied = copied_cells(g, planes.views, g.stride, starts, plane_rows, planes.pitch)
     wide = tiling.tile(tiling.vectors, masked=planes.masked)
     return Layout(
         "direct", dtype, direct, wide, tiling.choice, parts, *in_blocks(g.groups, rows), units, scratch, idle,
-        copied_cells(best, plane_rows), best.cycles(),
+        copied, best.cycles(),
     )  # fmt: skip
 
 
@@ -269,20 +179,6 @@ def real_lanes(g: Geometry, vectors: int, lanes: int) -> Array:
             real[kh * g.KW + kw, : inside.size] = inside
     octets = np.packbits(real.reshape(-1, lanes // 8, 8), axis=-1, bitorder="little")[..., 0]
     return octets @ (1 << 8 * np.arange(lanes // 8))
-
-
-def copied_cells(way: Bands, plane_rows: int) -> int:
-    """Return how many elements of x are copied to planes."""
-    g, planes = way.g, way.planes
-    (top, _), (left, _) = g.padding
-    copied = 0
-    for a, b in planes.views:
-        first, last = real_cells(g.W, g.stride[1], b - left, planes.pitch)
-        for band in range(way.number):
-            up = band * way.rows * g.stride[0] + a - top
-            r_first, r_last = real_cells(g.H, g.stride[0], up, plane_rows)
-            copied += (last - first) * (r_last - r_first)
-    return g.N * g.C * copied
 
 
 def even_bands(columns: int, unit: int, shortest: int, bands: int) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from npconv.geometry import Geometry
 from npconv.kernels.calls import TileKernel
 from npconv.kernels.compile import entry
 from npconv.kernels.registers import RegisterTile
+from npconv.kernels.targets import target
 from npconv.kernels.tile import multiply_tile
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -242,9 +243,11 @@ class Tiling:
 
 
 def tile_cycles(rows: int, vectors: int, taps: int) -> float:
-    """Estimate the cycles of one dense tile: two multiply-adds a cycle, four cycles before a sum can be used again, and loads.
+    """Estimate the cycles of one dense tile: multiply-adds, four cycles before a sum can be used again, and loads.
 
     What loads cost was fitted to 64 -> 256, 256 -> 64 and 512 -> 512 channels with a 1x1 kernel, in tiles of 8x3, 6x4, 12x2, 4x6 and
-    14x2: every weight a quarter of a cycle, and the more vectors are read side by side the more each, as fewer come in time.
+    14x2: every weight a quarter of a cycle, and the more vectors are read side by side the more each, as fewer come in time. A CPU that
+    needs two cycles for what others multiply and add in one has loaded everything by then.
     """
-    return taps * (max(rows * vectors / 2, 4) + rows / 4 + vectors * (vectors - 1) / 4) + 40 + 3 * rows * vectors
+    each = rows * vectors / 2 + rows / 4 + vectors * (vectors - 1) / 4
+    return taps * max(rows * vectors / target().multiply_adds, each, 4) + 40 + 3 * rows * vectors

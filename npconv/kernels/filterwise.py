@@ -1,0 +1,125 @@
+"""Grouped convolution with filters in the lanes: a vector holds one output pixel of neighbouring filters.
+
+A tap is a row of weights, one for each lane, and a pixel that is broadcast. So neighbouring pixels need not be neighbours in memory: a
+stride costs nothing, and a row of 7 pixels fills as many registers as one of 16. The price is paid once for each tile: its vectors are
+turned, filters into rows, before they are stored.
+"""
+
+from npconv.kernels.calls import run_tile
+from npconv.kernels.compile import driver, kernel
+from npconv.kernels.planes import copy_planes
+from npconv.kernels.registers import (
+    accumulators,
+    claim,
+    fma,
+    get,
+    line,
+    load,
+    multiply,
+    put,
+    row_registers,
+    splat,
+    store_turned,
+)
+from npconv.kernels.tile import ADD, IDLE_ADD, IDLE_MUL, MOVED, MUL, first_plane, store_tile
+
+
+@driver
+def filterwise(tile, sizes, offsets, views, x, w, bias, y, counter, tally, scratch, packed):
+    """Convolve units (n, group, band of output rows), claimed from `counter`, into y. `packed` is `scratch`, read-only.
+
+    x (N, groups, C, H, W); w [group][block][k][filter of the block]; y (N, groups, F, OH, OW), planes shuffled in `shuffle` groups. A row
+    of outputs is cut into tiles of `pixels` neighbours. One block of filters passes over the whole band before the next.
+    """
+    (units, groups, bands, band_rows, C, H, W, F, blocks, K, OH, OW, copies, pitch, plane) = sizes[:15]
+    (shuffle, sh, sw) = sizes[20:23]
+    apart = shuffle * OH * OW
+    pixels = tile[0]
+    width = tile[1] * line(x).lanes
+    margin = pixels * sw
+    sums = scratch.size - pixels * width
+    additions = K if bias.size > 0 else K - 1
+    unit = claim(counter)
+    while unit < units:
+        first = unit % bands * band_rows
+        rows = min(band_rows, OH - first)
+        g = unit // bands % groups
+        n = unit // bands // groups
+        x0 = (n * groups + g) * C * H * W
+        if copies:
+            tally[MOVED] += copy_planes(sizes, views, x, x0, first * sh, scratch, margin)
+            x0 = 0
+        else:
+            x0 += first * sh * W
+        source = packed if copies else x
+        for b in range(blocks):
+            block = (g * blocks + b) * width
+            filters = min(width, F - b * width)
+            b0 = block if bias.size > 0 else -1
+            y0 = (n * groups * F + first_plane(g, groups, F, shuffle) + b * width * shuffle) * OH * OW + first * OW
+            for r in range(rows):
+                column = 0
+                while column < OW:
+                    # A last tile that is too wide is moved back: it computes some outputs again instead of reaching past the row.
+                    q = max(0, min(column, OW - pixels))
+                    last = min(column + pixels, OW)
+                    whole = filters == width and q + pixels <= OW
+                    target = y if whole else scratch
+                    t0 = y0 + q if whole else sums
+                    t_pitch = apart if whole else pixels
+                    start = x0 + r * sh * pitch + q * sw
+                    run_tile(
+                        tile[2], w, block * K, source, start, offsets, 0, K, offsets, sw, bias, b0, target, t0, t_pitch, tally,
+                    )  # fmt: skip
+                    if not whole:
+                        store_tile(scratch, sums + column - q, pixels, y, y0, apart, filters, column, last, OW, OW, OW)
+                    idle = pixels * width - filters * (last - column)
+                    tally[IDLE_MUL] += idle * K
+                    tally[IDLE_ADD] += idle * additions
+                    column += pixels
+                y0 += OW
+        unit = claim(counter)
+
+
+@kernel
+def multiply_filters(tile, w, w0, x, x0, offsets, first, last, real, sw, bias, b0, y, y0, pitch, tally):
+    """y[y0 + f*pitch + m] = sum over taps k of w[w0 + k*width + f] * x[x0 + offsets[2*k] + m*sw], taps `first` to `last` - 1 in order.
+
+    Row m of the tile is a pixel, its ``width = vectors * lanes`` columns f are filters. Starts from bias[b0 + f], or where b0 < 0 from the
+    first product. The caller guarantees that all pixels can be read, and as many elements as the tile has rows written for every filter.
+    """
+    acc = accumulators(tile, x)
+    row = row_registers(tile, x)
+    weights = line(x)
+    width = tile.vectors * tile.lanes
+    # A number that the compiler knows, where the tile carries it.
+    step = tile.step if tile.step > 0 else sw
+    mul = 0
+    add = 0
+    start = first
+    if b0 >= 0:
+        for v in range(tile.vectors):
+            for m in range(tile.rows):
+                put(acc, m * tile.vectors + v, load(weights, bias, b0 + v * tile.lanes))
+    else:
+        start = first + 1
+        for v in range(tile.vectors):
+            put(row, v, load(weights, w, w0 + first * width + v * tile.lanes))
+        for m in range(tile.rows):
+            a = splat(tile, x, x0 + offsets[2 * first] + m * step)
+            for v in range(tile.vectors):
+                put(acc, m * tile.vectors + v, multiply(get(row, v), a))
+                mul += tile.lanes
+    for k in range(start, last):
+        for v in range(tile.vectors):
+            put(row, v, load(weights, w, w0 + k * width + v * tile.lanes))
+        for m in range(tile.rows):
+            a = splat(tile, x, x0 + offsets[2 * k] + m * step)
+            for v in range(tile.vectors):
+                j = m * tile.vectors + v
+                put(acc, j, fma(get(row, v), a, get(acc, j)))
+                mul += tile.lanes
+                add += tile.lanes
+    store_turned(tile, acc, y, y0, pitch)
+    tally[MUL] += mul
+    tally[ADD] += add

@@ -1,0 +1,71 @@
+"""Layout of `npconv.kernels.channelwise`: depthwise planes turned by 90 degrees, and how many pixels a tile has."""
+
+from typing import Any
+
+import numpy as np
+
+from npconv.geometry import Geometry
+from npconv.kernels.calls import TileKernel
+from npconv.kernels.channelwise import channelwise, multiply_channels
+from npconv.kernels.registers import RegisterTile
+from npconv.kernels.targets import target
+from npconv.layouts.layout import Array, Layout, check_taps, pairs, simplified, tile_cycles
+from npconv.layouts.planes import CYCLES_OF_A_UNIT, check_scratch, real_cells
+
+# Pixels of a tile. As with other tiles every one that is used is compiled once.
+PIXELS = (1, 4, 7, 8, 14)
+# Cycles to turn a block of vectors, for each lane and for each pixel; fitted to images of 7x7 and 14x14.
+CYCLES_OF_A_LANE, CYCLES_OF_A_PIXEL = 4, 4
+
+
+def channelwise_layout(geometry: Geometry, dtype: np.dtype[Any], tile: tuple[int, ...] | None = None) -> Layout:
+    """Lay out depthwise tiles whose lanes are channels; `tile` may force the number of pixels."""
+    g = simplified(geometry)
+    check_taps("depthwise", g)
+    lanes, integer = target().lanes(dtype.itemsize), dtype.kind == "i"
+    blocks = -(-g.C // lanes)
+    (sh, sw), (dh, dw), ((top, _), (left, _)) = g.stride, g.dilation, g.padding
+    rows = (g.OH - 1) * sh + (g.KH - 1) * dh + 1
+    read = (g.OW - 1) * sw + (g.KW - 1) * dw + 1
+    first, last = real_cells(g.W, 1, -left, read)
+    # The zeros past a row's end may be those before the next row's beginning.
+    pitch = max(last, read - first)
+
+    def cycles(pixels: int) -> float:
+        # Half of the lanes' trades are spared where half of the pixels would be thrown away.
+        turns = lanes * CYCLES_OF_A_LANE // (1 + (2 * pixels <= lanes)) + pixels * CYCLES_OF_A_PIXEL
+        tiles = g.OH * -(-g.OW // pixels) * g.group_filters * (tile_cycles(pixels, 1, g.K) + turns)
+        turning = min(rows, g.H) * (-(-g.W // pixels) * (turns + 2 * pixels) + 2 * (pitch - g.W))
+        return g.N * blocks * (tiles + turning + CYCLES_OF_A_UNIT)
+
+    served = [pixels for pixels in PIXELS if target().fits(pixels, 1, integer=integer)]
+    pixels = tile[0] if tile else min(served, key=cycles)
+    plane = rows * pitch + max(left, read - pitch) + pixels * sw
+    scratch = (plane + 2 * pixels) * lanes
+    check_scratch("depthwise", scratch, dtype)
+    units = g.N * blocks
+    sizes = (
+        units, blocks, g.C, g.group_filters, g.H, g.W, g.OH, g.OW, g.K, pitch, plane, top, left, rows, read, sh, sw,
+    )  # fmt: skip
+    window = RegisterTile(pixels, 1, lanes)
+    offsets = pairs(((kh * dh * pitch + kw * dw) * lanes, 0) for kh in range(g.KH) for kw in range(g.KW))
+
+    def pack(weight: Array) -> Array:
+        """Return [block][j][kh][kw][channel of the block], zeros where a block has channels to spare."""
+        filters = weight.reshape(g.C, g.group_filters, -1)
+        packed = np.zeros((blocks * lanes, g.group_filters, filters.shape[2]), weight.dtype)
+        packed[: g.C] = filters
+        return np.ascontiguousarray(packed.reshape(blocks, lanes, g.group_filters, -1).transpose(0, 2, 3, 1)).reshape(
+            -1
+        )
+
+    def pack_bias(bias: Array) -> Array:
+        return pack(bias) if bias.size else bias
+
+    computed = blocks * lanes * g.group_filters * g.OH * -(-g.OW // pixels) * pixels
+    moved = g.C * max(0, min(g.H, rows - top)) * max(0, min(g.W, read - left))
+    parts = (TileKernel(multiply_channels, window, dtype), window, sizes, offsets)
+    return Layout(
+        "depthwise", dtype, channelwise, window, (pixels,), parts, pack, pack_bias, units, scratch, g.N * (computed - g.OH * g.OW * g.O),
+        g.N * moved, cycles(pixels),
+    )  # fmt: skip

@@ -1,0 +1,144 @@
+"""Layout of `npconv.kernels.filterwise`: how many pixels by how many filters a tile is, and the rows that a band has."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from npconv.geometry import Geometry
+from npconv.kernels.calls import TileKernel
+from npconv.kernels.filterwise import filterwise, multiply_filters
+from npconv.kernels.registers import RegisterTile
+from npconv.kernels.targets import target
+from npconv.layouts.layout import (
+    Layout,
+    check_shuffle,
+    check_taps,
+    in_blocks,
+    pairs,
+    simplified,
+    tile_cycles,
+)
+from npconv.layouts.planes import (
+    CYCLES_OF_A_UNIT,
+    PLANE_BYTES,
+    X_BYTES,
+    check_scratch,
+    copied_cells,
+    real_cells,
+)
+
+# Cycles to turn a block of as many vectors as they have lanes, for each lane, and to store each row of it.
+CYCLES_OF_A_TURN = 8
+# Cycles to copy a vector of a row with its zeros, and to begin one.
+CYCLES_OF_A_COPY, CYCLES_OF_A_ROW = 2, 6
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """One way to convolve: tiles of `pixels` neighbours of a row by `vectors` of filters, and rows in bands.
+
+    Attributes
+    ----------
+    copied : bool
+        Whether the planes of a group are copied with their zeros, so that no tile reaches over the image.
+    pitch : int
+        Elements from one row of a plane to the next.
+    overhang : int
+        Elements that are read past a plane's last row.
+    """
+
+    g: Geometry
+    pixels: int
+    vectors: int
+    lanes: int
+    copied: bool
+    pitch: int
+    overhang: int
+    band_rows: int
+
+    @classmethod
+    def of(cls, g: Geometry, tile: tuple[int, ...], lanes: int, itemsize: int, bands: int) -> "Rows":
+        """Cut the rows into at least `bands` bands where that can be."""
+        pixels, vectors = tile
+        copied = any(sum(g.padding, ())) or pixels > g.OW
+        pitch, overhang = g.W, 0
+        if copied:
+            left = g.padding[1][0]
+            read = (g.OW - 1) * g.stride[1] + (g.KW - 1) * g.dilation[1] + 1
+            first, last = real_cells(g.W, 1, -left, read)
+            # The zeros past a row's end may be those before the next row's beginning.
+            pitch = max(last, read - first)
+            overhang = max(0, read - pitch)
+        rows = (PLANE_BYTES if copied else X_BYTES) // (g.group_channels * pitch * itemsize)
+        most = max(1, min(-(-g.OH // bands), (rows - (g.KH - 1) * g.dilation[0]) // g.stride[0]))
+        return cls(g, pixels, vectors, lanes, copied, pitch, overhang, -(-g.OH // -(-g.OH // most)))
+
+    @property
+    def bands(self) -> int:
+        """Number of bands."""
+        return -(-self.g.OH // self.band_rows)
+
+    @property
+    def plane_rows(self) -> int:
+        """Rows of the image that a band reads."""
+        return (self.band_rows - 1) * self.g.stride[0] + (self.g.KH - 1) * self.g.dilation[0] + 1
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of filters in a group."""
+        return -(-self.g.group_filters // (self.vectors * self.lanes))
+
+    @property
+    def computed(self) -> int:
+        """Outputs that all tiles of a group have."""
+        tiles = self.g.OH * -(-self.g.OW // self.pixels)
+        return tiles * self.pixels * self.blocks * self.vectors * self.lanes
+
+    def cycles(self) -> float:
+        """Estimate the cycles of all."""
+        g = self.g
+        turns = self.vectors * -(-self.pixels // self.lanes) * self.lanes * CYCLES_OF_A_TURN
+        tiles = g.OH * -(-g.OW // self.pixels) * self.blocks * (tile_cycles(self.pixels, self.vectors, g.K) + turns)
+        copying = 0.0
+        if self.copied:
+            row = CYCLES_OF_A_ROW + CYCLES_OF_A_COPY * -(-self.pitch // self.lanes)
+            copying = self.bands * g.group_channels * self.plane_rows * row
+        return g.N * g.groups * (tiles + copying + self.bands * CYCLES_OF_A_UNIT)
+
+
+def filterwise_layout(
+    geometry: Geometry, dtype: np.dtype[Any], tile: tuple[int, ...] | None = None, bands: int = 1, shuffle: int = 1
+) -> Layout:
+    """Lay out tiles whose lanes are filters, in at least `bands` bands of output rows where that can be."""
+    g = simplified(geometry)
+    check_shuffle("filterwise", g, shuffle)
+    check_taps("filterwise", g)
+    lanes, F = target().lanes(dtype.itemsize), g.group_filters
+    tiles = [tile] if tile else list(target().tiles(integer=dtype.kind == "i"))
+    best = min((Rows.of(g, tile_of, lanes, dtype.itemsize, bands) for tile_of in tiles), key=Rows.cycles)
+    pixels, width = best.pixels, best.vectors * lanes
+    (sh, sw), (dh, dw), ((top, _), (left, _)) = g.stride, g.dilation, g.padding
+    plane = best.plane_rows * best.pitch + best.overhang if best.copied else g.H * g.W
+    scratch = (g.group_channels * plane + pixels * sw) * best.copied + pixels * width
+    check_scratch("filterwise", scratch, dtype)
+    offsets = [
+        (c * plane + kh * dh * best.pitch + kw * dw, 0)
+        for c in range(g.group_channels)
+        for kh in range(g.KH)
+        for kw in range(g.KW)
+    ]
+    units = g.N * g.groups * best.bands
+    sizes = (
+        units, g.groups, best.bands, best.band_rows, g.group_channels, g.H, g.W, F, best.blocks, g.K, g.OH, g.OW,
+        int(best.copied), best.pitch, plane, 1, 1, top, left, best.plane_rows, shuffle, sh, sw,
+    )  # fmt: skip
+    window = RegisterTile(pixels, best.vectors, lanes, step=sw if sw <= 2 else 0)
+    parts = (TileKernel(multiply_filters, window, dtype), sizes, pairs(offsets), pairs([(0, 0)]))
+    starts = [band * best.band_rows * sh for band in range(best.bands)]
+    copied = copied_cells(g, [(0, 0)] * best.copied, (1, 1), starts, best.plane_rows, best.pitch)
+    idle = g.N * g.groups * best.computed - g.P
+    return Layout(
+        "filterwise", dtype, filterwise, window, (pixels, best.vectors), parts, *in_blocks(g.groups, width), units, scratch, idle,
+        copied, best.cycles(),
+    )  # fmt: skip

@@ -7,7 +7,7 @@ from npconv.geometry import Geometry
 from npconv.judge.sums import convolved
 
 
-def infinite_sums(x: Array, w: Array, b: Array | None, geometry: Geometry) -> tuple[Array, Array]:
+def infinite_sums(x: Array, w: Array, b: Array, geometry: Geometry) -> tuple[Array, Array]:
     """Return what replaces a finite sum (an infinity, NaN, or 0 where all terms are finite), and where padding alone makes it NaN.
 
     A sum is NaN if a term is NaN, as infinity times zero is, or if terms are infinite in both directions; else it is as infinite as
@@ -34,9 +34,8 @@ def infinite_sums(x: Array, w: Array, b: Array | None, geometry: Geometry) -> tu
     nan = sums[:4].any(0)
     infinite = counts["infinity times any number"] + counts["finite number times infinity"]
     signs = counts["signs of the former"] + counts["signs of the latter"]
-    if b is not None:
-        end = np.where(np.isinf(b), np.sign(b), 0.0)[:, None, None]
-        nan, infinite, signs = nan | np.isnan(b)[:, None, None], infinite + np.abs(end), signs + end
+    end = np.where(np.isinf(b), np.sign(b), 0.0)[:, None, None]
+    nan, infinite, signs = nan | np.isnan(b)[:, None, None], infinite + np.abs(end), signs + end
     y = np.where(np.abs(signs) == infinite, np.copysign(np.inf, signs), np.nan)
     y = np.where(nan, np.nan, np.where(infinite > 0, y, 0.0))
     on_padding = (w_nan | w_inf).sum((1, 2, 3))[:, None, None] > counts["seen inside"]

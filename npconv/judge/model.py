@@ -30,6 +30,9 @@ class Model:
         Whether subnormal inputs, products and sums may be taken for zero.
     skips_padding : bool, optional
         Whether products with padding may be left out, so that an infinite weight over padding need not give NaN.
+    transform : {None, "winograd"}, optional
+        Whether 3x3 filters of stride and dilation 1 may be computed by Winograd's algorithm, in tiles of up to 6x6 outputs.
+        Of no other transform is the error known here.
 
     Raises
     ------
@@ -48,6 +51,7 @@ class Model:
     faithful_inputs: bool = False
     flushes_subnormals: bool = False
     skips_padding: bool = False
+    transform: str | None = None
 
     def __post_init__(self) -> None:
         sums = ("float16", "bfloat16", "float32", "float64", *INTEGERS)
@@ -59,6 +63,12 @@ class Model:
                 likely = get_close_matches(str(value), [str(word) for word in allowed], 1, 0.0)[0]
                 fault = f"{name} is {value!r}, but must be one of {names}. Did you mean {likely!r}?"
                 raise complaint("Model", ValueError(fault), {name: value})
+        if self.transform not in (None, "winograd") or (self.transform and self.is_integer):
+            fault = (
+                f"transform is {self.transform!r} with sums in {self.accumulator}, but the one known here is 'winograd' on floats."
+                " Did you mean transform=None, with integers so small that every algorithm is exact?"
+            )
+            raise complaint("Model", ValueError(fault), {"transform": self.transform})
 
     @property
     def is_integer(self) -> bool:
@@ -78,7 +88,7 @@ class Model:
     @property
     def rounds_more(self) -> bool:
         """Whether more is rounded than products and sums."""
-        return self.flushes_subnormals or (self.inputs or self.output) is not None
+        return self.flushes_subnormals or (self.inputs or self.output or self.transform) is not None
 
     def __str__(self) -> str:
         parts = [f"sums in {self.accumulator}"]
@@ -90,6 +100,8 @@ class Model:
             parts.append("subnormals flushed to zero")
         if self.skips_padding:
             parts.append("padding skipped")
+        if self.transform:
+            parts.append("by Winograd's algorithm where that applies")
         return ", ".join(parts)
 
 
@@ -97,6 +109,7 @@ MODELS = {
     **{name: Model(name) for name in ("float64", "float32", "float16", "bfloat16", *INTEGERS)},
     # Tensor cores cut the low bits off what is not converted before; libraries round it to nearest.
     "tf32": Model("float32", inputs="tf32", faithful_inputs=True),
+    "winograd": Model("float32", transform="winograd"),
     "mixed_float16": Model("float32", inputs="float16", output="float16"),
     "mixed_bfloat16": Model("float32", inputs="bfloat16", output="bfloat16"),
 }

@@ -33,6 +33,7 @@ from npconv.judge.formats import FORMATS, rounded
 from npconv.judge.infinities import infinite_sums
 from npconv.judge.model import Model
 from npconv.judge.sums import FLOAT64, convolved, exact_sums, lowest_bit, magnitudes, wrapped_sums
+from npconv.judge.winograd import applies, winograd_error
 
 U = FLOAT64.unit
 # What bounds are enlarged by: more than the roundings of the arithmetic on them can take away.
@@ -152,6 +153,9 @@ def _infinite(terms: Terms, model: Model, exact: bool) -> Expected:
         y, on_padding = np.where(on_padding, np.nan, y), np.zeros_like(on_padding)
     special = y != 0
     y, bound = np.where(special, y, result.y), np.where(special, 0.0, result.bound)
+    if model.transform and applies(terms.geometry):
+        # A transform mixes what it meets: no output is known.
+        return replace(result, y=y, bound=np.full_like(bound, np.inf), overflows=np.ones_like(on_padding))
     return replace(result, y=y, bound=bound, may_be_nan=on_padding)
 
 
@@ -169,6 +173,10 @@ def _finite(terms: Terms, model: Model, exact: bool) -> Expected:
     q = _unit(terms)
     certain, value = _certain(y, S, h, q, terms, model)
     certain &= loose == 0
+    if model.transform and applies(g):
+        least = sums.normal if model.flushes_subnormals else sums.smallest
+        loose = loose + winograd_error(x_size, w_size, g, sums, least)
+        certain = np.zeros_like(certain)
 
     S = S * (1.0 + 4.0 * h * U)
     own = h * (U * S + FLOAT64.smallest)

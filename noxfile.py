@@ -123,6 +123,13 @@ def networks(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Every known mistake on every geometry and probe: each is caught, and named."""
+    session.install(".[test]")
+    session.run("pytest", "tests/test_judge_faults.py", *session.posargs, env={"NPCONV_ALL_FAULTS": "1"})
+
+
+@nox.session
 def mutation(session: nox.Session) -> None:
     """Break `geometry` and `counts` one spot at a time, in a copy, and list what no test noticed."""
     session.install("numpy>=2.0", *groups("mutation"))

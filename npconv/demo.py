@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from npconv.counts import OpCount, count_conv2d, counting
-from npconv.explain import judged
 from npconv.functional import conv2d, depthwise_conv2d, separable_conv2d
+from npconv.layer_forms import judged
 from npconv.plan import Conv2dPlan, plan_conv2d
 from npconv.rearrange import channel_shuffle
 from npconv.text import Row, by, share, stacked

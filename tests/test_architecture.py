@@ -85,7 +85,7 @@ FLOORS = [
     {"functional"},
     {"machine"},
     {"text"},
-    {"console", "explain", "layer_table"},
+    {"console", "layer_forms", "layer_table"},
     {"plot.style"},
     {"plot.connectivity", "plot.conventions", "plot.multiplications", "plot.receptive_field"},
     {"plot.__init__"},

@@ -13,7 +13,7 @@ import pytest
 
 import npconv as nc
 from command_line import refused
-from npconv import cli, explain
+from npconv import cli, layer_forms
 from npconv.conventions import Convention
 from npconv.conventions.convention import DENSE
 
@@ -79,7 +79,7 @@ def test_options_reach_the_layer(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(("channels", "filters", "groups"), [(12, 8, 4), (9, 6, 3), (6, 10, 2), (3, 64, 1), (5, 7, 1)])
 def test_groups_that_are_not_given_divide(channels: int, filters: int, groups: int) -> None:
-    _, grouped, _, _ = explain.explain((1, channels, 5, 5), filters, 3)
+    _, grouped, _, _ = layer_forms.forms((1, channels, 5, 5), filters, 3)
     assert grouped.layers[0].geometry.groups == groups
     assert grouped.name == (f"{groups} groups" if groups > 1 else "1 group")
 
@@ -87,7 +87,7 @@ def test_groups_that_are_not_given_divide(channels: int, filters: int, groups: i
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("padding", [0, (1, 2), "same"])
 def test_formulas_say_what_they_compute(padding: Any, bias: bool) -> None:
-    forms = explain.explain((2, 6, 11, 13), 9, (3, 5), stride=(2, 1), padding=padding, dilation=(1, 2), bias=bias)
+    forms = layer_forms.forms((2, 6, 11, 13), 9, (3, 5), stride=(2, 1), padding=padding, dilation=(1, 2), bias=bias)
     for layer in (layer for form in forms for layer in form.layers):
         g = layer.geometry
         letters: dict[str, int] = {name: getattr(g, name) for name in ("N", "C", "H", "W", "O", "KH", "KW", "OH", "OW")}
@@ -101,7 +101,7 @@ def test_formulas_say_what_they_compute(padding: Any, bias: bool) -> None:
             taps = g.KH if i == "h" else g.KW
             on_image = [[0 <= o * step + k * gap - before < n for k in range(taps)] for o in range(outputs)]
             letters[f"V{i}"], letters[f"A{i}"] = sum(map(sum, on_image)), sum(map(any, on_image))
-        formulas = [*explain.sizes(g), *explain.needs(layer)]
+        formulas = [*layer_forms.sizes(g), *layer_forms.needs(layer)]
         assert len(formulas) == 9
         for formula in formulas:
             assert evaluated(formula.letters, letters) == evaluated(formula.numbers, {}) == formula.value, formula
@@ -178,10 +178,10 @@ def test_tools_that_divide_by_the_batch_do(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_a_tool_that_stops_with_an_error_is_said_to() -> None:
-    forms = explain.explain((1, 2, 5, 5), 4, 1)
+    forms = layer_forms.forms((1, 2, 5, 5), 4, 1)
     stops = Convention("stops", "FLOPs", DENSE, lambda facts: None if facts.groups == 1 else 7, "a test")
     assert [form.printed(stops) for form in forms] == [None, 7, 7, None]
-    assert [*explain.printed(forms, stops)] == ["an error", "7", "7", "an error", "dense products"]
+    assert [*layer_forms.printed(forms, stops)] == ["an error", "7", "7", "an error", "dense products"]
 
 
 def test_csv_has_a_line_for_each_stage(capsys: pytest.CaptureFixture[str]) -> None:

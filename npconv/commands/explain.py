@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from npconv import explain
+from npconv import layer_forms
 from npconv.commands import OK
 from npconv.commands.options import Commands, add_command, add_formats, padding, size, sizes
 from npconv.console import print_csv, print_line, print_rows
@@ -47,7 +47,7 @@ def add_to(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Compare the forms of a layer."""
-    forms = explain.explain(
+    forms = layer_forms.forms(
         arguments.x,
         arguments.out,
         arguments.kernel,
@@ -58,17 +58,17 @@ def run(arguments: argparse.Namespace) -> int:
         bias=arguments.bias,
     )
     if arguments.json:
-        print(json.dumps(explain.as_json(forms), indent=2))
+        print(json.dumps(layer_forms.as_json(forms), indent=2))
         return OK
     if arguments.csv:
-        print_csv([*explain.records(forms)])
+        print_csv([*layer_forms.records(forms)])
         return OK
-    print_line(explain.heading(forms), "bold")
-    print_rows(explain.rows(forms))
-    for name, lines in explain.derivations(forms):
+    print_line(layer_forms.heading(forms), "bold")
+    print_rows(layer_forms.rows(forms))
+    for name, lines in layer_forms.derivations(forms):
         print_line(f"\n{name}", "bold")
         for line in lines:
             print_line(f"  {line}")
     print_line("\nWhat counting tools would print, and what articles say", "bold")
-    print_rows(explain.tools(forms), spare=("which are",), words=("which are",))
+    print_rows(layer_forms.tools(forms), spare=("which are",), words=("which are",))
     return OK

@@ -58,7 +58,7 @@ class Formula:
         return f"{self.name:<21} {self.letters} = {self.numbers} = {self.value:,}"
 
 
-def explain(
+def forms(
     x_shape: tuple[int, ...],
     filters: int,
     kernel_size: PairLike,
@@ -103,7 +103,7 @@ def explain(
 
     Examples
     --------
-    >>> [form.counts.mul for form in explain((1, 4, 5, 5), 8, 3)]
+    >>> [form.counts.mul for form in forms((1, 4, 5, 5), 8, 3)]
     [2592, 648, 648, 612]
     """
     kernel = pair("explain", "kernel_size", kernel_size, 1)

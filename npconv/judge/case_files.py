@@ -123,6 +123,9 @@ def load_array(source: str) -> Array:
         If it cannot be read.
     """
     path, name = array_source(source)
+    # Its header first: nothing is read of a file of objects.
+    if name not in headers(path):
+        raise ValueError(f"{path} has no {name}")
     return _read(path, name)
 
 

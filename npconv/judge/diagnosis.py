@@ -13,7 +13,7 @@ from npconv.judge.faults import FAMILIES, FAULTS
 from npconv.judge.formats import FORMATS
 from npconv.judge.model import Model
 from npconv.judge.outcome import outcome
-from npconv.judge.precision import PRECISIONS, largest_share, narrowed
+from npconv.judge.precision import FLUSHED, PRECISIONS, flushed, largest_share, narrowed
 from npconv.judge.reading import OUTSIDE, Array, Reading, plain, same, sums
 from npconv.judge.separation import described, separating
 from npconv.judge.verdict import Judgement, judge
@@ -104,11 +104,15 @@ def causes(actual: Array, call: Call, model: Model, judgement: Judgement) -> Dia
                 if share <= 1.0:
                     found.append(Cause(fault, (), share))
     told = _tied(sorted(found, key=lambda cause: cause.share), right)
-    if found and np.isfinite(actual).all():
-        return Diagnosis(told, known)
+    share = flushed(actual, call, model)
+    if share <= 1.0:
+        # It explains what is tiny, and nothing else.
+        told = (Cause(FLUSHED, (), share), *told)
+    if told and np.isfinite(actual).all():
+        return Diagnosis(told, known + 1)
     # A wider bound explains more: what is lost to rounding, or to a smaller range, is asked last and has to show in the bits.
     narrow = tuple(Cause(fault, (), share) for fault, share in narrowed(actual, call, model))
-    return Diagnosis(told + narrow, known + len(PRECISIONS))
+    return Diagnosis(told + narrow, known + 1 + len(PRECISIONS))
 
 
 def _evidence(outputs: Array, actual: Array, right: Reading) -> Evidence:

@@ -5,7 +5,9 @@ a number of the narrow format, which one in 65,536 float32 numbers is for bfloat
 narrow arithmetic.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +22,7 @@ from npconv.judge.verdict import Judgement, judge
 ROUNDING = "rounding"
 
 
-def _none(call: Call) -> Reading | None:
+def _none(right: Reading) -> Reading | None:
     return None
 
 
@@ -40,6 +42,7 @@ PRECISIONS = {
     for form in NARROW
     for name, (sentence, ways) in WAYS.items()
 }
+FLUSHED = Fault("subnormals flushed to zero", "Subnormal pixels, products or sums are taken for zero.", ROUNDING, _none)
 # Sums of four terms and more that show a way of rounding beyond chance: all of so many are numbers of a format that has 3 bits less than
 # another, or come out as the nearest numbers of it after several roundings.
 MANY = 20
@@ -62,12 +65,23 @@ def narrowed(actual: Array, call: Call, model: Model) -> list[tuple[Fault, float
         wider = form not in {PRECISIONS[other][0] for other, _ in found} or ways[0] == ("accumulator",)
         if (found and many and wider) or not (narrower(form, model, call) and representable(actual, form)):
             continue
-        shares = [
-            _share(actual, call, replace(model, **{"output": None, **dict.fromkeys(parts, form)})) for parts in ways
-        ]
+        shares = [_share(actual, call, _narrow_model(model, parts, form)) for parts in ways]
         if min(shares) <= 1.0:
             found.append((fault, min(shares)))
     return found
+
+
+def _narrow_model(model: Model, parts: Iterable[str], form: str) -> Model:
+    """Return a model some of whose parts are of another format."""
+    changes: dict[str, Any] = {"output": None, **dict.fromkeys(parts, form)}
+    return replace(model, **changes)
+
+
+def flushed(actual: Array, call: Call, model: Model) -> float:
+    """Return the largest error as a share of its bound if subnormal numbers may be taken for zero; infinite if that explains nothing."""
+    if model.is_integer or model.flushes_subnormals:
+        return np.inf
+    return _share(actual, call, replace(model, flushes_subnormals=True))
 
 
 def _share(actual: Array, call: Call, model: Model) -> float:

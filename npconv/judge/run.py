@@ -1,6 +1,5 @@
 """One run: case after case until one function is wrong often enough for its mistake to be named, or until that is enough."""
 
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from npconv.judge.call import Call, checked_call
 from npconv.judge.case import FEATURES, Case
 from npconv.judge.case_files import free_path, save_case
 from npconv.judge.geometries import geometries
+from npconv.judge.grouping import Group, Look, grouped
 from npconv.judge.model import model_of
 from npconv.judge.oracle import expected
 from npconv.judge.probes import probes_for
@@ -31,13 +31,14 @@ Subject: TypeAlias = Callable[[Call], Outcome]
 
 CASES = 500  # where neither a number nor a time is given
 # Geometries that may fail before a run ends: each narrows down what the mistake can be.
-FAILURES = 12
+FAILURES = 40
 # A function may refuse whatever it is asked; it is not asked more often than this for each case that is wanted.
 PATIENCE = 30
 # A function that did this once would do it again, and each time costs a time limit or a process.
 FATAL = (Trouble.HUNG, Trouble.DIED)
+# Probes that a geometry on which another failed is tried with again.
+COMPANIONS = 5
 SECONDS_TO_SHRINK = 10.0
-UNEXPLAINED = "no known mistake"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,39 +51,6 @@ class Limits:
     cases: int | None = CASES
     seconds: float | None = None
     failures: int | None = FAILURES
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Look:
-    """One case that was judged; there is no report where there was trouble."""
-
-    case: Case
-    call: Call
-    outcome: Outcome
-    report: Report | None = None
-
-    @property
-    def failed(self) -> bool:
-        """Whether something is wrong."""
-        return self.report is None or self.report.verdict is Verdict.WRONG
-
-    @property
-    def names(self) -> dict[str, str]:
-        """What may be wrong, by a name that is the same in every channel and group: a trouble, or mistakes that explain the output."""
-        if self.report is None:
-            return {str(self.outcome.trouble): str(self.outcome.trouble)}
-        # Digits that are no part of a word are a number that the case has, and another one has not.
-        names = {re.sub(r"(?<![a-z])\d+", "#", name): name for name in self.report.diagnosis.names}
-        return names or {UNEXPLAINED: UNEXPLAINED}
-
-
-@dataclass(slots=True, eq=False)
-class Suspect:
-    """A mistake that was seen: what it may be, the case that tells most of it, and how often."""
-
-    names: frozenset[str]
-    look: Look
-    count: int = 1
 
 
 class Run:
@@ -115,32 +83,30 @@ class Run:
         self.judged: set[Geometry] = set()
         self.refusals: Counter[str] = Counter()
         self.types: Counter[str] = Counter()
-        self.suspects: list[Suspect] = []
+        self.failed: list[Look] = []
 
     def summary(self, save: Path | None, progress: Callable[[str], None]) -> Summary:
         """Judge cases until that is enough, and return what was found."""
-        failures = 0
         for look in self.looks():
             if look.failed:
-                failures += 1
-                self.suspect(look)
-            progress(f"{self.name}: {self.verdicts.total():,} cases judged, {failures:,} failed")
-            if failures == self.limits.failures or look.outcome.trouble in FATAL:
+                self.failed.append(self.compared(look))
+            progress(f"{self.name}: {self.verdicts.total():,} cases judged, {len(self.failed):,} failed")
+            if len(self.failed) == self.limits.failures or look.outcome.trouble in FATAL:
                 break
-        progress(f"{self.name}: making the failure small")
-        self.suspects.sort(key=lambda suspect: -suspect.count)
-        findings = tuple(self.finding(suspect, save) for suspect in self.suspects)
+        progress(f"{self.name}: making failures small")
+        findings = tuple(self.finding(group, save) for group in grouped(self.failed))
+        unseen = () if self.failed else tuple(name for name, has in FEATURES.items() if not any(map(has, self.judged)))
         return Summary(
             name=self.name,
             model=self.claimed,
             dtype=self.dtype.name,
             seed=self.seed,
             verdicts={str(verdict): number for verdict, number in self.verdicts.items() if verdict},
-            failures=failures,
+            failures=len(self.failed),
             skipped=self.skipped,
             geometries=len(self.judged),
             findings=findings,
-            unseen=() if failures else tuple(name for name, has in FEATURES.items() if not any(map(has, self.judged))),
+            unseen=unseen,
             refusals=tuple(self.refusals),
             types=tuple(name for name in self.types if name != self.dtype.name),
             seconds=time.monotonic() - self.start,
@@ -188,26 +154,25 @@ class Run:
         allowed = expected(call, model)
         return Look(case, call, outcome, Report(call, model, y, allowed, judge(y, allowed, model)))
 
-    def suspect(self, look: Look) -> None:
-        """Add a failure to a mistake that explains it as well, and narrow that down, or take it for a new one."""
-        names = frozenset(look.names)
-        for known in self.suspects:
-            if known.names & names:
-                known.names &= names
-                known.count += 1
-                if len(names) < len(known.look.names):
-                    known.look = look
-                return
-        self.suspects.append(Suspect(names, look))
+    def compared(self, look: Look) -> Look:
+        """Return a failure with what the function does right on the same geometry."""
+        if look.report is None:
+            return look
+        others = [probe for probe in probes_for(self.dtype)[:COMPANIONS] if probe is not look.case.probe]
+        reports = [self.look(replace(look.case, probe=probe)).report for probe in others]
+        return replace(
+            look, passed=tuple(report for report in reports if report and report.verdict is not Verdict.WRONG)
+        )
 
-    def finding(self, suspect: Suspect, save: Path | None) -> Finding:
+    def finding(self, group: Group, save: Path | None) -> Finding:
         """Return a mistake on the smallest geometry on which it shows as clearly."""
-        best = suspect.look
+        best = group.clearest
 
         def shows(geometry: Geometry) -> bool:
             nonlocal best
             look = self.look(replace(best.case, geometry=geometry))
-            if not look.failed or not suspect.names & set(look.names) or len(look.names) > len(best.names):
+            look = self.compared(look) if look.failed else look
+            if not look.failed or not group.names & set(look.names) or len(look.names) > len(best.names):
                 return False
             best = look
             return True
@@ -220,8 +185,8 @@ class Run:
             words = {"function": self.name, "probe": best.case.probe.name, "seed": str(self.seed)}
             save_case(path, best.call, best.report.actual if best.report else None, self.claimed, **words)
         return Finding(
-            names=tuple(name for key, name in best.names.items() if key in suspect.names),
-            count=suspect.count,
+            names=tuple(name for key, name in best.names.items() if key in group.names),
+            count=len(group.looks),
             case=best.case,
             call=best.call,
             report=best.report,

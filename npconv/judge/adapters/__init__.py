@@ -37,7 +37,7 @@ class Engine:
     --------
     >>> from npconv.judge.adapters import ENGINES
     >>> print(ENGINES["openvino-bfloat16"].model)
-    inputs rounded to bfloat16, sums in float32
+    inputs rounded to bfloat16, sums in float32, outputs rounded to bfloat16, subnormals flushed to zero
     """
 
     title: str
@@ -64,9 +64,11 @@ def _ours(x: Any, weight: Any, bias: Any, **options: Any) -> Any:
     return npconv.conv2d(x, weight, bias, **options)
 
 
-_FLOAT32 = MODELS["float32"]
 _OPENVINO = {"openvino": "openvino", "onnx": "onnx"}
 _OPENCV = {"opencv-python-headless": "cv2", "onnx": "onnx"}
+_FLOAT32 = MODELS["float32"]
+# These set the processor to take subnormal numbers for zero.
+_FLUSHING = Model("float32", flushes_subnormals=True)
 ENGINES = {
     "npconv": Engine("npconv", _ours, {"npconv": "npconv"}, _FLOAT32, "as it comes"),
     "torch": Engine("PyTorch", foreign.pytorch, {"torch": "torch"}, _FLOAT32, "torch.nn.functional.conv2d as it comes"),
@@ -78,31 +80,31 @@ ENGINES = {
         "operator Conv as it comes",
     ),
     "openvino": Engine(
-        "OpenVINO", foreign.openvino, _OPENVINO, _FLOAT32, "as it comes: in bfloat16 on CPUs that multiply it"
+        "OpenVINO", foreign.openvino, _OPENVINO, _FLUSHING, "as it comes: in bfloat16 on CPUs that multiply it"
     ),
     "openvino-float32": Engine(
         "OpenVINO in float32",
         partial(foreign.openvino, precision="f32"),
         _OPENVINO,
-        _FLOAT32,
+        _FLUSHING,
         "with INFERENCE_PRECISION_HINT=f32",
     ),
     "openvino-bfloat16": Engine(
         "OpenVINO in bfloat16",
         partial(foreign.openvino, precision="bf16"),
         _OPENVINO,
-        Model("float32", inputs="bfloat16"),
+        Model("float32", inputs="bfloat16", output="bfloat16", flushes_subnormals=True),
         "with INFERENCE_PRECISION_HINT=bf16",
     ),
-    "opencv": Engine("OpenCV", foreign.opencv, _OPENCV, _FLOAT32, "cv2.dnn as it comes"),
+    "opencv": Engine("OpenCV", foreign.opencv, _OPENCV, _FLUSHING, "cv2.dnn as it comes"),
     "opencv-direct": Engine(
         "OpenCV without Winograd",
         partial(foreign.opencv, winograd=False),
         _OPENCV,
-        _FLOAT32,
+        _FLUSHING,
         "cv2.dnn with enableWinograd(False)",
     ),
-    "jax": Engine("JAX", foreign.jax, {"jax": "jax"}, _FLOAT32, "jax.lax.conv_general_dilated as it comes"),
+    "jax": Engine("JAX", foreign.jax, {"jax": "jax"}, _FLUSHING, "jax.lax.conv_general_dilated as it comes"),
 }
 
 

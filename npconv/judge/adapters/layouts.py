@@ -63,9 +63,14 @@ def flattened_groups(f: Convolution) -> Convolution:
     """
 
     def conv2d(x: Any, weight: Any, bias: Any, *, groups: int, **options: Any) -> Any:
-        image, filters = x.reshape(len(x), groups, -1, *x.shape[2:]), weight.reshape(groups, -1, *weight.shape[1:])
+        (N, C, *size), O = x.shape, len(weight)
+        image, filters = (
+            x.reshape(N, groups, C // groups, *size),
+            weight.reshape(groups, O // groups, *weight.shape[1:]),
+        )
         y = np.asarray(f(image, filters, None if bias is None else bias.reshape(groups, -1), **options))
-        return y.reshape(len(y), -1, *y.shape[3:])
+        # In full: of an empty batch no length can be left open.
+        return y.reshape(y.shape[0], y.shape[1] * y.shape[2], *y.shape[3:])
 
     return conv2d
 

@@ -80,6 +80,13 @@ def test_products_with_a_constant(left: Tensor, right: Tensor, y: Tensor, expect
     assert (layer.x_shape, layer.weight_shape, layer.groups, layer.fully_connected) == expected
 
 
+@pytest.mark.parametrize("name", ["aten.new_ones", "aten.zeros_like"])
+def test_what_is_only_shaped_like_the_input_is_a_constant(name: str) -> None:
+    x, made = Tensor(2, 2), Tensor(2, 2)
+    listing = told((name, (x,), made), ("aten.mm", (x, made), Tensor(2, 2)), x=x)
+    assert [layer.weight_shape for layer in listing.layers] == [(2, 2, 1, 1)]
+
+
 def test_the_constant_may_stand_on_the_left() -> None:
     x = Tensor(5, 2)
     (layer,) = told(("aten.mm", (Tensor(4, 5), x), Tensor(4, 2)), x=x, batch=2).layers

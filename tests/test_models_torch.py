@@ -157,6 +157,14 @@ def test_modules_without_storage_are_read_too() -> None:
     assert from_torch(module, (1, 1024, 512, 512)).products == 510 * 510 * 4096 * 1024 * 9
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_scripted_modules_are_read_without_the_names_of_their_parts() -> None:
+    parts = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Conv2d(4, 4, 3))
+    net = from_torch(torch.jit.script(parts), (1, 3, 16, 16))
+    assert net.products == 14 * 14 * 4 * 27 + 12 * 12 * 4 * 36
+    assert [layer.name for layer in net.layers] == ["convolution", "convolution (2)"]
+
+
 def test_what_is_refused() -> None:
     module = torch.nn.Conv2d(3, 4, 3)
     with pytest.raises(

@@ -112,6 +112,14 @@ class Attention(nn.Module):
         return self.recurrent(y), self.volume(y.reshape(2, 1, 4, 4, 8))
 
 
+class Inferring(nn.Conv2d):
+    """A convolution that runs in inference mode, where PyTorch does not take operators apart before they are seen."""
+
+    @torch.inference_mode()
+    def forward(self, x: Tensor, /) -> Tensor:
+        return functional.max_pool2d(super().forward(x), 2).flatten(1)
+
+
 class Dynamic(nn.Module):
     """Filters that the input makes."""
 
@@ -162,6 +170,7 @@ MODULES = {
         ),
         ((2, 4, 8, 8),),
     ),
+    "inferring": Taken(nn.Sequential(Inferring(3, 4, 3)), ((1, 3, 8, 8),)),
     "unbatched": Taken(nn.Sequential(nn.Conv2d(4, 3, 3)), ((4, 8, 8),)),
     "vectors": Taken(nn.Sequential(nn.Linear(6, 5), nn.Linear(5, 4, bias=False)), ((2, 7, 6),)),
     "grouped": Taken(Grouped(), ((3, 20),)),

@@ -56,7 +56,9 @@ class Calls:
             self.listing.miss(name, place)
             made = [Value(tuple(tensor.shape)) for tensor in tensors(result)]
         else:
-            inputs = [self.value(tensor) for tensor in tensors([arguments, options])]
+            # What is only shaped like another tensor is a constant.
+            shaped = operator.startswith("new_") or operator.endswith("_like")
+            inputs = [] if shaped else [self.value(tensor) for tensor in tensors([arguments, options])]
             how = name, repr(numbers([arguments, options]))
             made = [
                 self.listing.other(inputs, tensor.shape, (*how, part), moves=moves(operator, arguments))

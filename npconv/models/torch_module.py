@@ -1,7 +1,7 @@
 """A PyTorch module as a network: it runs once, and every operator that it calls is seen."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from npconv.arguments import complaint, members, shown
@@ -118,8 +118,10 @@ def named(module: Any) -> Iterator[list[str]]:
     running = [""]
     hooks = []
     for name, part in module.named_modules():
-        hooks.append(part.register_forward_pre_hook(lambda *_, name=name: running.append(name)))
-        hooks.append(part.register_forward_hook(lambda *_: running.pop() and None, always_call=True))
+        # A scripted module takes no hooks; what it calls has the name of the module around it.
+        with suppress(RuntimeError):
+            hooks.append(part.register_forward_pre_hook(lambda *_, name=name: running.append(name)))
+            hooks.append(part.register_forward_hook(lambda *_: running.pop() and None, always_call=True))
     try:
         yield running
     finally:
@@ -131,9 +133,14 @@ def watched(calls: Calls, running: list[str]) -> Any:
     """Return a context in which every operator that is called is told to `calls`."""
     mode: Any = optional("torch.utils._python_dispatch", "a PyTorch module").TorchDispatchMode
 
-    def see(_: Any, operator: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
-        result = operator(*arguments, **(options or {}))
-        calls.see(str(operator.overloadpacket), running[-1], arguments, options or {}, result)
+    def see(watch: Any, operator: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+        options = options or {}
+        # In inference mode an operator may come whole that is made of others: those are seen in its place.
+        with watch:
+            result = operator.decompose(*arguments, **options)
+        if result is NotImplemented:
+            result = operator(*arguments, **options)
+            calls.see(str(operator.overloadpacket), running[-1], arguments, options, result)
         return result
 
     return type("Watch", (mode,), {"__torch_dispatch__": see})()

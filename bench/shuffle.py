@@ -176,7 +176,8 @@ def measure(labels: Sequence[str], threads: Sequence[int], pace: Pace, *, quick:
     report.tables.extend([trials_table("Channel shuffle", trials, RATIOS), folded_table(folded)])
     report.bars.extend(bar for n in threads for bar in bars(trials, folded, n, judged=not quick))
     report.notes.append(
-        f"{COPY}: the calibration's loop, as many bytes into memory that is in use. channel_shuffle makes a new array, as x.copy() does."
+        f"{COPY}: the calibration's loop, as many bytes into memory that is in use. channel_shuffle makes a new array, as "
+        "x.copy() does, which runs on one thread."
     )
     report.data.update(trials=[trial.data() for trial in trials], folded=[of.data() for of in folded])
     return report

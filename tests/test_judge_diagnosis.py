@@ -196,6 +196,15 @@ def test_structure_is_named_under_any_model(call: Call, model: Any) -> None:
     assert "groups reversed" in diagnosed(y, call, model).names
 
 
+def test_structure_is_named_in_spite_of_winograd() -> None:
+    call = call_of((2, 6, 7, 8), (6, 2, 3, 3), groups=3, padding=((1, 0), (1, 1)))
+    y = KERNELS["groups reversed"](call)
+    off = y + 20 * expected(call, MODELS["float32"]).bound * np.where(y > 0, 1, -1)
+    assert diagnosed(off.astype("f4"), call).names == ()
+    assert "groups reversed" in diagnosed(off.astype("f4"), call, "winograd").names
+    assert "last kernel row dropped" in diagnosed(KERNELS["last kernel row dropped"](call), call, "winograd").names
+
+
 def test_float16_data() -> None:
     call = call_of((2, 4, 5, 6), (6, 2, 3, 3), "float16", groups=2)
     wide = replace(

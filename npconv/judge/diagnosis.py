@@ -10,8 +10,9 @@ from npconv.geometry import Geometry
 from npconv.judge.call import Call
 from npconv.judge.fault import Evidence, Fault
 from npconv.judge.faults import FAMILIES, FAULTS
-from npconv.judge.formats import FORMATS
+from npconv.judge.formats import FORMATS, Format
 from npconv.judge.model import Model
+from npconv.judge.oracle import expected
 from npconv.judge.outcome import outcome
 from npconv.judge.precision import FLUSHED, PRECISIONS, flushed, largest_share, narrowed
 from npconv.judge.reading import OUTSIDE, Array, Reading, plain, same, sums
@@ -94,12 +95,14 @@ def causes(actual: Array, call: Call, model: Model, judgement: Judgement) -> Dia
         return Diagnosis()
     right = plain(call)
     known, found = 0, []
+    # A transform's bound is found for its whole output alone.
+    slack = float(expected(call, model).bound.max(initial=0.0)) if model.transform else 0.0
     with np.errstate(all="ignore"):
         evidence, look = (_evidence(outputs, actual, right) for outputs in _spots(judgement))
         for fault in candidates(right, evidence):
             known += 1
             reading = fault.reading(right)
-            if reading is not None and agrees(look, reading, model):
+            if reading is not None and agrees(look, reading, model, slack):
                 share = _share(actual, reading, model)
                 if share <= 1.0:
                     found.append(Cause(fault, (), share))
@@ -126,8 +129,8 @@ def candidates(right: Reading, evidence: Evidence | None) -> Iterator[Fault]:
         yield from family.members(right, evidence)
 
 
-def agrees(look: Evidence, reading: Reading, model: Model) -> bool:
-    """Return whether a reading may explain a few outputs; it is never turned down where its whole bound would do."""
+def agrees(look: Evidence, reading: Reading, model: Model, slack: float) -> bool:
+    """Return whether a reading may explain a few outputs; it is never turned down where its whole bound, and `slack`, would do."""
     y, S = sums(reading, look.outputs)
     actual = look.actual
     if model.is_integer:
@@ -136,8 +139,8 @@ def agrees(look: Evidence, reading: Reading, model: Model) -> bool:
     else:
         error = np.abs(actual.astype(np.float64) - y)
         terms = reading.weight[0].size + 2
-        explained = (error <= _allowance(S, terms, model)) | (actual == y) | (np.isnan(actual) & np.isnan(y))
-        explained |= model.sums.largest / 4 < S
+        explained = (error <= _allowance(S, terms, model) + slack) | (actual == y) | (np.isnan(actual) & np.isnan(y))
+        explained |= min(form.largest for form in _formats(model)) / 4 < S
     return bool((explained | _unwritten(look, reading)).all())
 
 
@@ -148,9 +151,12 @@ def _allowance(S: Array, terms: int, model: Model) -> Array:
         share = share + 5.0 * FORMATS[model.inputs].unit
     if model.output:
         share = share + 2.0 * FORMATS[model.output].unit
-    formats = [FORMATS[name] for name in (model.accumulator, model.inputs, model.output) if name]
-    least = sum(form.normal if model.flushes_subnormals else form.smallest for form in formats)
+    least = sum(form.normal if model.flushes_subnormals else form.smallest for form in _formats(model))
     return share * S + 2.0 * terms * least
+
+
+def _formats(model: Model) -> list[Format]:
+    return [FORMATS[name] for name in (model.accumulator, model.inputs, model.output) if name]
 
 
 def _unwritten(look: Evidence, reading: Reading) -> Any:

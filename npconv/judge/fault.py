@@ -66,9 +66,7 @@ class Fault:
         where = addresses or addressed(right)
         if self.of_numbers:
             # Addresses are no floats: what is done to values is compared by its name.
-            reading = self.reading(right)
-            if reading is None:
-                return where
+            reading = self.reading(right) or where
             return replace(where, rounding=reading.rounding, finish=reading.finish, amount=reading.amount)
         return self.reading(where) or where
 
@@ -172,3 +170,15 @@ def fitted(mistake: Callable[[Reading, int], Reading]) -> Numbers:
 
 
 LARGEST_NUMBER = 2.0**16
+
+
+def vectors(count: int) -> Iterable[int]:
+    """Return lengths of vectors that leave some of so many over, the shortest of those that leave the same.
+
+    A remainder of one has a name of its own.
+
+    >>> list(vectors(18)), list(vectors(22))
+    ([4], [8, 4])
+    """
+    shortest = {count // lanes * lanes: lanes for lanes in (32, 16, 8, 4) if lanes < count and count % lanes > 1}
+    return shortest.values()

@@ -1,6 +1,6 @@
 """Mistakes of bias, batch, layout and numbers: what is added, where it is stored, and how it is rounded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 
@@ -16,6 +16,7 @@ from npconv.judge.fault import (
     fitted,
     left_out,
     stored,
+    vectors,
     with_bias,
     with_x,
 )
@@ -124,8 +125,8 @@ def _whole_vectors(right: Reading, lanes: int) -> Reading | None:
     return left_out(lambda g: np.s_[:, g.O // lanes * lanes :])(right)
 
 
-def _lanes(right: Reading, evidence: Evidence | None) -> list[int]:
-    return [lanes for lanes in (4, 8, 16, 32) if lanes < right.geometry.O and right.geometry.O % lanes > 1]
+def _lanes(right: Reading, evidence: Evidence | None) -> Iterable[int]:
+    return vectors(right.geometry.O)
 
 
 FAULTS = (
@@ -184,6 +185,7 @@ FAULTS = (
         "The outputs of the last image are left as they were.",
         BATCH,
         left_out(lambda g: np.s_[-1:]),
+        lambda g: g.N > 1,
     ),
     Fault(
         "all but the first image dropped",
@@ -218,12 +220,14 @@ FAULTS = (
         "The outputs of the last filter are left as they were.",
         FILTERS,
         left_out(lambda g: np.s_[:, -1]),
+        lambda g: g.O > 1,
     ),
     Fault(
         "first filter dropped",
         "The outputs of the first filter are left as they were.",
         FILTERS,
         left_out(lambda g: np.s_[:, 0]),
+        lambda g: g.O > 1,
     ),
     Fault("nothing computed", "All outputs are left as they were.", OUTPUT, left_out(lambda g: np.s_[:])),
     Fault(

@@ -1,11 +1,11 @@
 """Mistakes in the filters: flipped, read in another layout, or not to their end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 
 from npconv.geometry import Geometry
-from npconv.judge.fault import Evidence, Family, Fault, Mistake, with_weight
+from npconv.judge.fault import Evidence, Family, Fault, Mistake, vectors, with_weight
 from npconv.judge.reading import Array, Reading
 
 
@@ -209,12 +209,8 @@ def _whole_vectors(right: Reading, lanes: int) -> Reading | None:
     return replace(right, channels=right.channels[:, :count], weight=right.weight[:, :count])
 
 
-def _lanes(right: Reading, evidence: Evidence | None) -> list[int]:
-    return [
-        lanes
-        for lanes in (4, 8, 16, 32)
-        if lanes < right.geometry.group_channels and right.geometry.group_channels % lanes > 1
-    ]
+def _lanes(right: Reading, evidence: Evidence | None) -> Iterable[int]:
+    return vectors(right.geometry.group_channels)
 
 
 FAMILIES = (

@@ -42,7 +42,15 @@ def _ordinary(reading: Reading) -> Call:
 def _of_unrolled(reading: Reading, model: Model) -> Expected:
     first, order = filter_order(reading)
     computed, back = expected(unrolled(reading, first, order), model), np.argsort(order)
-    return computed.rearranged(lambda values: values[:, back])
+    computed = computed.rearranged(lambda values: values[:, back])
+    if model.transform:
+        # A transform knows 3x3 windows that overlap, whatever they read: its bound is taken from where they lie as they should.
+        overlapping = replace(plain(_ordinary(reading)), weight=reading.weight)
+        if _is_ordinary(overlapping):
+            computed = replace(
+                computed, bound=computed.bound + expected(_ordinary(overlapping), model).bound.max(initial=0.0)
+            )
+    return computed
 
 
 def _without_products(reading: Reading) -> Reading:

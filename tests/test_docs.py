@@ -53,7 +53,12 @@ def test_docstrings_print_what_they_show(module: str) -> None:
 
 @pytest.mark.parametrize("name", nc.__all__)
 def test_public_names_are_documented_with_an_example(name: str) -> None:
-    qualified = {"networks": "networks.network", "plot": "plot.multiplications", "reference": "reference.conv2d"}.get(name, name)
+    qualified = {
+        "judge": "judge.Model",
+        "networks": "networks.network",
+        "plot": "plot.multiplications",
+        "reference": "reference.conv2d",
+    }.get(name, name)
     assert re.search(
         rf"^\.\. auto(function|class):: npconv\.{qualified}\b", PAGES["interface.md"].read_text(), re.MULTILINE
     )

@@ -35,6 +35,13 @@ class Element:
         Channels that it reads.
     taps, padding_taps : int
         Products, and how many of them are with padding.
+
+    Examples
+    --------
+    >>> import npconv as nc
+    >>> worst = nc.check([[[[5.0]]]], [[[[1.0, 2.0]]]], [[[[1.0, 3.0]]]]).worst
+    >>> worst.address, worst.h, worst.S, worst.columns
+    ('y[0, 0, 0, 0]: image 0, channel 0, row 0, column 0', 2, 7.0, range(0, 2))
     """
 
     n: int

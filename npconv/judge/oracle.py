@@ -178,12 +178,12 @@ def _finite(terms: Terms, model: Model, exact: bool) -> Expected:
         loose = loose + winograd_error(x_size, w_size, g, sums, least)
         certain = np.zeros_like(certain)
 
-    S = S * (1.0 + 4.0 * h * U)
-    own = h * (U * S + FLOAT64.smallest)
+    most = S * (1.0 + 4.0 * h * U)
+    own = h * (U * most + FLOAT64.smallest)
     if exact or (sums is FLOAT64 and not certain.all()):
         least = 0.0 if exact else NEGLIGIBLE * U * float(S[~certain].min())
-        y, own = exact_sums(x, w, b, g, S, h, least)
-    bound, overflows = _bound(y, S, h, q, loose + own, terms, model)
+        y, own = exact_sums(x, w, b, g, most, h, least)
+    bound, overflows = _bound(y, most, h, q, loose + own, terms, model)
     none = np.zeros(g.y_shape, bool)
     return Expected(np.where(certain, value, y), S, h, np.where(certain, 0.0, bound), overflows, none)
 

@@ -64,18 +64,40 @@ class Report:
 
     @property
     def verdict(self) -> Verdict:
-        """EXACT, WITHIN_BOUND, SUSPECT, WRONG or INCONCLUSIVE."""
+        """EXACT, WITHIN_BOUND, SUSPECT, WRONG or INCONCLUSIVE.
+
+        Examples
+        --------
+        >>> import npconv as nc
+        >>> nc.check([[[[7.0]]]], [[[[1.0, 2.0]]]], [[[[1.0, 3.0]]]]).verdict
+        <Verdict.EXACT: 'EXACT'>
+        """
         return self.judgement.verdict
 
     @cached_property
     def first(self) -> Element | None:
-        """The first wrong output in the order of memory."""
+        """The first wrong output in the order of memory; None if there is none.
+
+        Examples
+        --------
+        >>> import npconv as nc
+        >>> first = nc.check([[[[5.0]]]], [[[[1.0, 2.0]]]], [[[[1.0, 3.0]]]]).first
+        >>> first.index, first.got, first.expected
+        ((0, 0, 0, 0), 5.0, 7.0)
+        """
         wrong = self.judgement.wrong
         return self._element(int(wrong.argmax())) if wrong.any() else None
 
     @cached_property
     def worst(self) -> Element | None:
-        """The output with the largest error as a share of its bound, a wrong one if there is any."""
+        """The output with the largest error as a share of its bound, a wrong one if there is any; None for an empty batch.
+
+        Examples
+        --------
+        >>> import npconv as nc
+        >>> nc.check([[[[5.0]]]], [[[[1.0, 2.0]]]], [[[[1.0, 3.0]]]]).worst.window
+        'row 0, columns 0 to 1, channel 0 of x; no padding'
+        """
         wrong, excess = self.judgement.wrong, self.judgement.excess
         if excess.size == 0:
             return None
@@ -87,27 +109,74 @@ class Report:
 
     @cached_property
     def where(self) -> str:
-        """The smallest place with a name that holds all wrong outputs; empty if there are none."""
+        """The smallest place with a name that holds all wrong outputs; empty if there are none.
+
+        Examples
+        --------
+        >>> import npconv as nc
+        >>> nc.check([[[[7.0, 0.0]]]], [[[[1.0, 2.0, 1.0]]]], [[[[1.0, 3.0]]]]).where
+        'last output column: this output alone'
+        """
         wrong = self.judgement.wrong
         return where(wrong, self.call.geometry) if wrong.any() else ""
 
     @cached_property
     def diagnosis(self) -> Diagnosis:
-        """The known mistakes that explain wrong outputs."""
+        """The known mistakes that explain wrong outputs.
+
+        Examples
+        --------
+        >>> import npconv as nc
+        >>> report = nc.check([[[[5.0, 10.0]]]], [[[[1.0, 2.0, 4.0]]]], [[[[1.0, 3.0]]]])
+        >>> report.diagnosis.names[0]
+        'kernel flipped in x'
+        """
         return causes(self.actual, self.call, self.model, self.judgement)
 
     @cached_property
     def audit(self) -> Audit:
-        """The known mistakes that this data could not have shown; no data, no mistakes."""
+        """The known mistakes that this data could not have shown; none if there is no data.
+
+        Examples
+        --------
+        >>> import npconv as nc
+        >>> report = nc.check([[[[2.0, 2.0]]]], [[[[1.0, 1.0, 1.0]]]], [[[[1.0, 1.0]]]])
+        >>> "kernel flipped in x" in report.audit.names
+        True
+        """
         return audit(self.call, self.model, self.allowed) if self.actual.size else Audit((), 0)
 
     def raise_if_wrong(self) -> None:
-        """Raise an `AssertionError` with this report as its text, if the output is wrong."""
+        """Raise an `AssertionError` with this report as its text, if the output is wrong.
+
+        Raises
+        ------
+        AssertionError
+            If the verdict is WRONG.
+
+        Examples
+        --------
+        >>> import npconv as nc
+        >>> nc.check([[[[7.0]]]], [[[[1.0, 2.0]]]], [[[[1.0, 3.0]]]]).raise_if_wrong()
+        """
         if self.verdict is Verdict.WRONG:
             raise AssertionError(f"\n{self}")
 
     def to_json(self) -> dict[str, Any]:
-        """Return the report without its arrays, ready for ``json.dumps``."""
+        """Return the report without its arrays, ready for ``json.dumps``.
+
+        Returns
+        -------
+        dict
+            Verdict and reason, the call, place and number of wrong outputs, first and worst, causes, and what was unseen.
+
+        Examples
+        --------
+        >>> import npconv as nc
+        >>> told = nc.check([[[[5.0]]]], [[[[1.0, 2.0]]]], [[[[1.0, 3.0]]]]).to_json()
+        >>> told["verdict"], told["outputs"], told["wrong"], told["worst"]["expected"]
+        ('WRONG', 1, 1, 7.0)
+        """
         g, judgement = self.call.geometry, self.judgement
         elements = {
             name: None if e is None else e.to_json() for name, e in (("first", self.first), ("worst", self.worst))

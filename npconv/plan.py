@@ -29,7 +29,8 @@ LARGEST_COUNT_IN_FLOAT32 = 2**24
 CYCLES_OF_A_MOVE = 0.5
 
 
-@functools.lru_cache(maxsize=512)
+# A layout may hold sets of lanes, two megabytes of them at worst and some hundred kilobytes where images have 224 x 224 pixels.
+@functools.lru_cache(maxsize=128)
 def choose(
     geometry: Geometry, dtype: np.dtype[Any], method: str, num_threads: int, shuffle: int = 1
 ) -> tuple[Layout, str, int, int]:

@@ -129,8 +129,10 @@ def in_blocks(groups: int, rows: int) -> tuple[Callable[[Array], Array], Callabl
         filters = weight.reshape(groups, weight.shape[0] // groups, -1)
         F, K = filters.shape[1:]
         blocks = -(-F // rows)
-        packed = np.zeros((groups, blocks * rows, K), weight.dtype)
-        packed[:, :F] = filters
+        packed = filters
+        if blocks * rows > F:
+            packed = np.zeros((groups, blocks * rows, K), weight.dtype)
+            packed[:, :F] = filters
         return np.ascontiguousarray(packed.reshape(groups, blocks, rows, K).swapaxes(2, 3)).reshape(-1)
 
     def pack_bias(bias: Array) -> Array:

@@ -71,8 +71,8 @@ def test_direct_refuses_planes_that_are_mostly_padding() -> None:
     assert nc.conv2d(x, weight, **options).tobytes() == x.tobytes()
 
 
-def test_depthwise_refuses_windows_that_no_register_file_holds() -> None:
+def test_depthwise_refuses_windows_that_no_register_file_holds_and_planes_that_no_cache_does() -> None:
     x, weight = ones(1, 1, 70, 1), ones(1, 1, 64, 1)
+    assert nc.depthwise_conv2d(x, weight, method="depthwise").ravel().tolist() == [64.0] * 7
     with pytest.raises(ValueError, match=r"keeps 64 rows of accumulators .* Use method='direct'"):
-        nc.depthwise_conv2d(x, weight, method="depthwise")
-    assert nc.depthwise_conv2d(x, weight).ravel().tolist() == [64.0] * 7
+        nc.plan_conv2d((1, 1, 64, 2**19), weight, method="depthwise")

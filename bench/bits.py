@@ -1,7 +1,7 @@
 """That the bits of a result depend on nothing but the arithmetic: every layer computed in every way that there is, and compared."""
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ import npconv as nc
 import npconv.plan
 from bench.layers import Array, Layer
 from bench.progress import progress
-from bench.report import Report, Table
+from bench.report import Bar, Report, Table
 from bench.separable import Pair, pairs
 from bench.sets import NAMES
 from bench.worker import working
@@ -130,8 +130,16 @@ def measure(layers: Sequence[Layer], dtypes: Sequence[str], *, quick: bool) -> R
     report.tables.append(
         Table("Bits, beside a plan on one thread", ["dtype", "way", "compared", "other bits"], rows, words=2)
     )
+    report.bars.append(bar(compared, judged=not quick))
     report.data["compared"] = [
         {"dtype": dtype, "way": way, "compared": len(of), "other_bits": len(of) - sum(of)}
         for (dtype, way), of in compared.items()
     ]
     return report
+
+
+def bar(compared: Mapping[tuple[str, str], Sequence[bool]], *, judged: bool) -> Bar:
+    """Return how many of all outputs have the bits that they should have."""
+    found = [same for of in compared.values() for same in of]
+    asked = "bits unchanged by threads, tile, method, bands, batch and fusion, in every layer"
+    return Bar(asked, f"{sum(found)} of {len(found)} outputs", all(found) if judged else None)

@@ -140,6 +140,14 @@ def test_bits_are_compared_in_every_way(layer: Layer, monkeypatch: pytest.Monkey
     assert set(worker.compare_pair(PAIR, "float32").values()) == {True}
 
 
+def test_bits_are_judged_together() -> None:
+    compared = {("float32", "2 threads"): [True, True], ("float64", "direct"): [True]}
+    assert bits.bar(compared, judged=True).met is True
+    assert bits.bar(compared, judged=False).met is None
+    broken = bits.bar({**compared, ("float32", "direct"): [True, False]}, judged=True)
+    assert (broken.met, broken.measured) == (False, "4 of 5 outputs")
+
+
 def test_bits_tell_zeros_apart() -> None:
     assert not np.array_equal(bits.bits(np.array([0.0])), bits.bits(np.array([-0.0])))
 

@@ -1,5 +1,6 @@
 """Engines and wrappers: each asks its library for the convolution that was asked of it, installed or played by a fake."""
 
+import os
 import sys
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -256,7 +257,8 @@ def test_mistakes_are_named_through_a_wrapper() -> None:
 def test_real_engines(name: str) -> None:
     for module in ENGINES[name].packages.values():
         pytest.importorskip(module)
-    summary = check_function(engine(name), model=ENGINES[name].model, cases=60)
+    cases = max(60, int(os.environ.get("NPCONV_EXAMPLES", "0")))
+    summary = check_function(engine(name), model=ENGINES[name].model, cases=cases)
     for finding in summary.findings:
         # OpenCV clamps what is not finite; OpenVINO computes in bfloat16 where the CPU does, unless it is told not to.
         known = {"opencv": "no known mistake", "opencv-direct": "no known mistake", "openvino": "bfloat16"}[name]

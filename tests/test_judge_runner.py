@@ -18,6 +18,7 @@ from npconv.judge import apart
 from npconv.judge.apart import Apart, serve
 from npconv.judge.call import Call, checked_call
 from npconv.judge.case_files import load_case
+from npconv.judge.formats import rounded
 from npconv.judge.named import load
 from npconv.judge.run import Limits, Run
 from npconv.judge.runner import check_function
@@ -97,6 +98,15 @@ def test_two_mistakes_on_different_geometries_are_two_findings() -> None:
     names = {name for finding in summary.findings for name in finding.names}
     assert {"pad sides swapped in y", "bias missing", "kernel flipped in y"} <= names
     assert summary.failures > 20
+
+
+def test_a_narrow_format_is_named_though_one_output_could_be_anything() -> None:
+    def narrow(x: Any, weight: Any, bias: Any, **options: Any) -> Any:
+        return rounded(right(x, weight, bias, **options), "bfloat16").astype(np.float32)
+
+    # On a single output a number that was left there explains it as well; but not that other probes passed.
+    summary = check_function(narrow, cases=30)
+    assert [finding.names for finding in summary.findings] == [("outputs rounded to bfloat16",)]
 
 
 def test_an_unknown_mistake_is_still_wrong() -> None:
@@ -224,6 +234,7 @@ def test_troubles_are_told_apart(name: str) -> None:
 def test_a_run_reports_troubles(name: str) -> None:
     f, trouble, _ = TROUBLES[name]
     summary = check_function(f, cases=20, timeout=0.2)
+    assert "again: " not in str(summary)
     assert summary.verdict is Verdict.WRONG
     assert (str(trouble),) in {finding.names for finding in summary.findings}
     assert summary.to_json()["findings"][0]["file"] is None
@@ -342,6 +353,13 @@ def test_apart_says_that_a_module_brought_its_process_down(tmp_path: Path) -> No
         Apart(load, f"{tmp_path / 'falls.py'}:f", 1.0),
     ):
         pass
+
+
+def test_apart_hands_outputs_over() -> None:
+    with Apart(load, f"{HERE}:right", 30.0) as subject:
+        y = subject(a_call()).y
+    assert y is not None
+    assert y.tobytes() == right(a_call().x, a_call().weight, a_call().bias, **a_call().options).tobytes()
 
 
 def test_apart_can_be_left_before_it_was_used() -> None:

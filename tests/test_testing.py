@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,13 @@ def test_calls_find_a_mistake() -> None:
 @given(strategies.calls("int8"))
 def test_calls_have_the_type_asked_for(call: dict[str, Any]) -> None:
     assert call["x"].dtype == call["weight"].dtype == np.int8
+
+
+def test_without_hypothesis_the_strategies_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "hypothesis", None)
+    monkeypatch.delitem(sys.modules, "npconv.testing.strategies")
+    with pytest.raises(ModuleNotFoundError, match="needs hypothesis"):
+        import_module("npconv.testing.strategies")
 
 
 def test_without_hypothesis_the_message_names_the_extra() -> None:

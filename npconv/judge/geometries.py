@@ -4,7 +4,6 @@ The output size is chosen first and the input derived from it, so that no choice
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import count
 from math import isqrt
 from typing import Any, NamedTuple, TypeAlias
 
@@ -88,7 +87,9 @@ def geometries(seed: int) -> Iterator[Geometry]:
     """
     yield from EDGES
     rng = np.random.default_rng(seed)
-    for turn in count():
+    turn = 0
+    while True:
+        turn += 1
         for step, budget in enumerate(BUDGETS):
             # Large ones cost the most time and find the least, so fewer of them.
             for kind in KINDS if step < 4 else [KINDS[(turn + step + i) % len(KINDS)] for i in (0, 2, 4)]:

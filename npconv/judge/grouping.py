@@ -11,6 +11,7 @@ from npconv.judge.case import Case
 from npconv.judge.diagnosis import left_as_it_was
 from npconv.judge.fault import Fault
 from npconv.judge.outcome import outcome
+from npconv.judge.precision import narrowed
 from npconv.judge.reading import OUTSIDE, plain
 from npconv.judge.report import Report
 from npconv.judge.trial import Outcome
@@ -45,6 +46,9 @@ class Look:
             return {}
         faults = [fault for cause in self.report.diagnosis.causes for fault in (cause.fault, *cause.ties)]
         left = [fault for fault in faults if all(explains(fault, report) is not False for report in self.passed)]
+        if self.passed and not left:
+            # What was fitted to this output kept the judge from asking for a narrower format.
+            left = [fault for fault, _ in narrowed(self.report.actual, self.call, self.report.model)]
         return {general(fault.name): fault for fault in left}
 
     @property

@@ -68,12 +68,10 @@ def _from_here(name: str) -> Any:
 
 def _from_file(path: Path) -> Any:
     """Import a file, whose folder becomes one that modules are found in, as if Python had been called with it."""
-    if not path.is_file():
+    spec = spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None or not path.is_file():
         raise ModuleNotFoundError(f"there is no file {path}")
     sys.path.insert(0, str(path.parent.resolve()))
-    spec = spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise ModuleNotFoundError(f"{path} is no Python file")
     module = module_from_spec(spec)
     sys.modules[path.stem] = module
     spec.loader.exec_module(module)

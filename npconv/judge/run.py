@@ -114,17 +114,18 @@ class Run:
 
     def looks(self) -> Iterator[Look]:
         """Yield cases that the function did not refuse, judged, until there were enough."""
-        probes = probes_for(self.dtype)
-        for geometry in geometries(self.seed):
+        probes, asked_for = probes_for(self.dtype), geometries(self.seed)
+        while not self.enough():
+            geometry = next(asked_for)
             for i, probe in enumerate(probes):
                 if self.enough():
                     return
                 biased = (self.verdicts.total() + i) % 3 > 0
                 look = self.look(Case(geometry, probe, self.dtype, self.claimed, self.seed, biased))
                 if look.outcome.trouble is Trouble.UNSUPPORTED:
-                    self.skipped += len(probes) - i
+                    self.skipped += 1
                     self.refusals[look.outcome.text] += 1
-                    break
+                    continue
                 self.verdicts[look.report.verdict if look.report else None] += 1
                 self.judged.add(geometry)
                 yield look

@@ -34,6 +34,13 @@ class Finding:
         File that replays it.
     function : str
         How the command ``npconv check`` finds the function.
+
+    Examples
+    --------
+    >>> import npconv as nc
+    >>> summary = nc.check_function(lambda *operands, **options: -nc.conv2d(*operands, **options), cases=9)
+    >>> summary.findings[0].names, summary.findings[0].case.geometry.x_shape
+    (('sign flipped',), (1, 1, 1, 1))
     """
 
     names: tuple[str, ...]
@@ -47,7 +54,15 @@ class Finding:
 
     @property
     def text(self) -> str:
-        """What is wrong, in sentences."""
+        """What is wrong, in sentences.
+
+        Examples
+        --------
+        >>> import npconv as nc
+        >>> summary = nc.check_function(lambda *operands, **options: -nc.conv2d(*operands, **options), cases=9)
+        >>> print(summary.findings[0].text.splitlines()[0])
+        WRONG: 1 of 1 outputs are what no order of summation gives.
+        """
         return self.trouble if self.report is None else str(self.report)
 
     def __str__(self) -> str:
@@ -91,6 +106,13 @@ class Summary:
         Types of its outputs, other than that of the operands.
     seconds : float
         How long it all took.
+
+    Examples
+    --------
+    >>> import npconv as nc
+    >>> summary = nc.check_function(lambda *operands, **options: -nc.conv2d(*operands, **options), cases=9)
+    >>> summary.verdict, summary.failures == summary.verdicts["WRONG"]
+    (<Verdict.WRONG: 'WRONG'>, True)
     """
 
     name: str
@@ -109,7 +131,14 @@ class Summary:
 
     @property
     def verdict(self) -> Verdict:
-        """WRONG if anything was found, INCONCLUSIVE if nothing could be judged, else the weakest that was given."""
+        """WRONG if anything was found, INCONCLUSIVE if nothing could be judged, else the weakest that was given.
+
+        Examples
+        --------
+        >>> import npconv as nc
+        >>> nc.check_function(nc.conv2d, cases=1).verdict
+        <Verdict.EXACT: 'EXACT'>
+        """
         if self.findings:
             return Verdict.WRONG
         return next((v for v in (Verdict.WITHIN_BOUND, Verdict.EXACT) if self.verdicts.get(v)), Verdict.INCONCLUSIVE)
@@ -135,7 +164,19 @@ class Summary:
         return f"<pre>{escape(str(self))}</pre>"
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything but the arrays, ready for ``json.dumps``."""
+        """Return everything but the arrays, ready for ``json.dumps``.
+
+        Returns
+        -------
+        dict
+            Verdict, model, seed, numbers of cases, and the findings with their reports.
+
+        Examples
+        --------
+        >>> import npconv as nc
+        >>> nc.check_function(nc.conv2d, cases=1).to_json()["verdicts"]
+        {'EXACT': 1}
+        """
         plain = (
             "name",
             "dtype",
@@ -157,7 +198,13 @@ class Summary:
         }
 
     def raise_if_wrong(self) -> None:
-        """Raise an `AssertionError` with the summary as its text, if anything was found."""
+        """Raise an `AssertionError` with the summary as its text, if anything was found.
+
+        Examples
+        --------
+        >>> import npconv as nc
+        >>> nc.check_function(nc.conv2d, cases=1).raise_if_wrong()
+        """
         if self.findings:
             raise AssertionError(str(self))
 

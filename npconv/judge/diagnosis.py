@@ -17,7 +17,7 @@ from npconv.judge.outcome import outcome
 from npconv.judge.precision import FLUSHED, PRECISIONS, flushed, largest_share, narrowed
 from npconv.judge.reading import OUTSIDE, Array, Reading, plain, same, sums
 from npconv.judge.separation import described, separating
-from npconv.judge.verdict import Judgement, judge
+from npconv.judge.verdict import Judgement, Verdict, judge
 
 # Outputs that a mistake has to explain before it is replayed in full: few wrong ones turn down almost all.
 WRONG_ONES, RIGHT_ONES = 6, 2
@@ -93,25 +93,31 @@ def causes(actual: Array, call: Call, model: Model, judgement: Judgement) -> Dia
     """Return the known mistakes that explain outputs of which some are wrong; none if none are."""
     if not judgement.wrong.any():
         return Diagnosis()
-    right = plain(call)
-    known, found = 0, []
+    right, due = plain(call), expected(call, model)
+    error = np.where(judgement.wrong, _distance(actual, due.y), 0.0)
     # A transform's bound is found for its whole output alone.
-    slack = float(expected(call, model).bound.max(initial=0.0)) if model.transform else 0.0
+    slack = float(due.bound.max(initial=0.0)) if model.transform else 0.0
+    known, firm, loose = 0, [], []
     with np.errstate(all="ignore"):
         evidence, look = (_evidence(outputs, actual, right) for outputs in _spots(judgement))
         for fault in candidates(right, evidence):
             known += 1
             reading = fault.reading(right)
-            if reading is not None and agrees(look, reading, model, slack):
-                share = _share(actual, reading, model)
-                if share <= 1.0:
-                    found.append(Cause(fault, (), share))
-    told = _tied(sorted(found, key=lambda cause: cause.share), right)
+            if reading is None or not agrees(look, reading, model, slack):
+                continue
+            mistaken = outcome(reading, model)
+            judged = judge(_but_unwritten(actual, reading), mistaken, model)
+            if judged.verdict != Verdict.WRONG:
+                # With a bound as wide as the error, a right kernel would be explained as well.
+                told_apart = (error > mistaken.bound).any()
+                (firm if told_apart else loose).append(Cause(fault, (), largest_share(judged)))
+    firm = firm or loose
+    told = _tied(sorted(firm, key=lambda cause: cause.share), right)
     share = flushed(actual, call, model)
     if share <= 1.0:
         # It explains what is tiny, and nothing else.
         told = (Cause(FLUSHED, (), share), *told)
-    if told and np.isfinite(actual).all():
+    if firm and np.isfinite(actual).all() and actual.any():
         return Diagnosis(told, known + 1)
     # A wider bound explains more: what is lost to rounding, or to a smaller range, is asked last and has to show in the bits.
     narrow = tuple(Cause(fault, (), share) for fault, share in narrowed(actual, call, model))
@@ -177,13 +183,18 @@ def left_as_it_was(actual: Array) -> Array:
     return untouched
 
 
-def _share(actual: Array, reading: Reading, model: Model) -> float:
-    """Return the largest error as a share of its bound, of outputs that are said to come from this reading."""
-    if reading.order is not None:
-        never = reading.order == OUTSIDE
-        actual = np.where(never & left_as_it_was(actual), 0, actual)
-    judgement = judge(actual, outcome(reading, model), model)
-    return np.inf if judgement.wrong.any() else largest_share(judgement)
+def _but_unwritten(actual: Array, reading: Reading) -> Array:
+    """Return outputs with 0 where they look as if they were never written and a reading says so."""
+    if reading.order is None:
+        return actual
+    return np.where((reading.order == OUTSIDE) & left_as_it_was(actual), 0, actual)
+
+
+def _distance(actual: Array, y: Array) -> Array:
+    """Return how far outputs are from the right ones, infinitely if that is no number."""
+    with np.errstate(all="ignore"):
+        distance = np.abs(actual.astype(np.float64) - y.astype(np.float64))
+    return np.where(np.isnan(distance), np.inf, distance)
 
 
 def _spots(judgement: Judgement) -> tuple[Array, Array]:

@@ -161,10 +161,11 @@ def fitted(mistake: Callable[[Reading, int], Reading]) -> Numbers:
         if evidence is None:
             return (1,)
         slope = (sums(mistake(right, 1), evidence.outputs)[0] - evidence.y).astype(np.float64)
-        steepest = int(np.abs(slope).argmax())
+        known = np.isfinite(slope) & np.isfinite(evidence.actual)
+        steepest = int(np.where(known, np.abs(slope), 0.0).argmax())
         number = float((evidence.actual[steepest] - evidence.y[steepest]) / slope[steepest])
         whole = round(number) if abs(number) < LARGEST_NUMBER else 0
-        return (whole,) if whole and abs(number - whole) < 0.01 else ()
+        return (whole,) if whole and abs(number - whole) < 0.25 else ()
 
     return numbers
 

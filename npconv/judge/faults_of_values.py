@@ -267,12 +267,16 @@ FAULTS = (
     ),
     *(
         Fault(
-            f"{what} rounded to {form}",
+            f"{what} rounded to {name}",
             f"The {what} are rounded to {form}, and then computed with as they should be.",
             ROUNDING,
             partial(_rounded_to, form=form, operands=operand),
         )
-        for form in ("bfloat16", "tf32")
+        for form, name in (
+            ("bfloat16", "bfloat16"),
+            ("tf32", "tf32 or float16"),
+            ("float16", "float16, out of its range"),
+        )
         for what, operand in (("images", "x"), ("filters", "weight"))
     ),
 )

@@ -60,7 +60,7 @@ def narrowed(actual: Array, call: Call, model: Model) -> list[tuple[Fault, float
     by chance.
     """
     found: list[tuple[Fault, float]] = []
-    many = np.count_nonzero((actual != 0) & (expected(call, model).h >= 4)) >= MANY
+    many = np.count_nonzero((actual != 0) & np.isfinite(actual) & (expected(call, model).h >= 4)) >= MANY
     for fault, (form, ways) in PRECISIONS.items():
         wider = form not in {PRECISIONS[other][0] for other, _ in found} or ways[0] == ("accumulator",)
         if (found and many and wider) or not (narrower(form, model, call) and representable(actual, form)):

@@ -217,6 +217,16 @@ def test_no_order_of_summation_leaves_the_bound(
             )
 
 
+@pytest.mark.parametrize("seed", range(100))
+def test_products_below_the_smallest_float64_are_lost_within_the_bound(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x, w = rng.standard_normal((2, 1, 1, 1, 5)) * 2.0 ** rng.integers(-560, -500, (2, 1, 1, 1, 5))
+    call, model = checked_call(x, w), MODELS["float64"]
+    allowed = expected(call, model)
+    error = abs(computed(call, model, seed) - Fraction(float(allowed.y.item())))
+    assert error <= Fraction(float(allowed.bound.item()))
+
+
 def computed(call: Call, model: Model, seed: int) -> Fraction:
     """Return one output of a kernel of this model."""
     kernel = Kernel(model.sums, seed, flushes=model.flushes_subnormals)

@@ -223,8 +223,8 @@ def _certain(y: Array, S: Array, h: Array, q: Array, terms: Terms, model: Model)
 def _bound(y: Array, S: Array, h: Array, q: Array, slips: Array, terms: Terms, model: Model) -> tuple[Array, Array]:
     """Return how far from y a kernel may end up, and where it may overflow; `slips` are what is uncertain beside its own rounding."""
     sums = model.sums
-    # A step that ends up below the normal numbers is off by half the smallest, or by all of itself if it is flushed.
-    tiny = np.where(np.ldexp(1.0, q) >= sums.smallest, 0.0, 0.5 * sums.smallest)
+    # A step that ends up below the normal numbers is off by half the smallest, which float64 itself may not hold, or is flushed.
+    tiny = np.where(np.ldexp(1.0, q) >= sums.smallest, 0.0, sums.smallest)
     if model.flushes_subnormals:
         tiny = np.where(np.ldexp(1.0, q) >= sums.normal, 0.0, 2.0 * sums.normal)
     # Products of operands wider than the sums may be rounded to the operands' type first.

@@ -86,8 +86,10 @@ def exact_sums(
         low += (high - (total - grown)) + (term - grown)
         high = total
     # Digits have the sign of their number, so magnitudes of terms add up to S: each step's loss is below U*S, and `low`, below
-    # len(pairs)*U*S, rounds as often.
-    own = len(pairs) * (len(pairs) * FLOAT64.unit) * (2.0 * FLOAT64.unit) * S + len(pairs) * FLOAT64.smallest
+    # len(pairs)*U*S, rounds as often. What is too small for float64 is lost once per pair and product.
+    own = (
+        len(pairs) * (len(pairs) * FLOAT64.unit) * (2.0 * FLOAT64.unit) * S + len(pairs) * (h + 1.0) * FLOAT64.smallest
+    )
     y = high + low
     return y, FLOAT64.unit * np.abs(y) + own + h * left_out
 

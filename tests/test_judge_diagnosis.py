@@ -216,6 +216,12 @@ def test_float16_data() -> None:
     assert diagnosed(KERNELS["kernel transposed"](wide).astype("f2"), call).names == ("kernel transposed",)
 
 
+def test_a_tap_that_is_skipped_takes_no_colour_from_a_dye() -> None:
+    call = call_of((2, 4, 6, 7), (6, 2, 3, 3), groups=2, padding=1)
+    call.x[1, 2, 3, 3] = np.nan
+    assert diagnosed(KERNELS["last tap dropped"](call), call).names == ("last tap dropped",)
+
+
 def test_integers_left_unwritten() -> None:
     rng = np.random.default_rng(0)
     call = checked_call(rng.integers(-9, 9, (2, 4, 5, 6)), rng.integers(-9, 9, (6, 4, 3, 3)))

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
+
 from npconv.geometry import Geometry
 from npconv.judge.fault import Evidence, Family, Fault, Mistake, vectors, with_weight
 from npconv.judge.reading import Array, Reading
@@ -20,11 +22,15 @@ def _written_as(w: Array, axes: str) -> Array:
     return w.transpose(["OIHW".index(axis) for axis in axes]).reshape(w.shape)
 
 
-def _without(w: Array, where: tuple[slice | int, ...]) -> Array:
-    """Return the filters with some taps 0: products with them are not computed."""
-    w = w.copy()
-    w[where] = 0
-    return w
+def _without(where: tuple[slice | int, ...]) -> Mistake:
+    """Return the mistake of never multiplying some taps, which an index of (O, I, KH, KW) selects."""
+
+    def mistake(right: Reading) -> Reading:
+        weight, skipped = right.weight.copy(), np.zeros(right.weight.shape[1:], bool)
+        weight[where], skipped[where[1:]] = 0, True
+        return replace(right, weight=weight, skipped=skipped)
+
+    return mistake
 
 
 def _some_channels(some: slice) -> Mistake:
@@ -137,7 +143,7 @@ FAULTS = (
     ),
     Fault("no product added", "Outputs are the bias alone.", TAPS, _some_columns(slice(0))),
     *(
-        Fault(name, f"{what} is never multiplied.", TAPS, with_weight(partial(_without, where=where)), room)
+        Fault(name, f"{what} is never multiplied.", TAPS, _without(where), room)
         for name, what, where, room in (
             (
                 "last tap dropped",

@@ -31,7 +31,8 @@ def _is_ordinary(reading: Reading) -> bool:
         np.array_equal(getattr(reading, name), getattr(right, name))
         for name in ("images", "channels", "rows", "columns")
     )
-    return same and reading.fill == 0 and reading.weight.shape == reading.geometry.weight_shape
+    seen = reading.skipped is None or bool(np.isfinite(reading.x).all())
+    return seen and same and reading.fill == 0 and reading.weight.shape == reading.geometry.weight_shape
 
 
 def _ordinary(reading: Reading) -> Call:
@@ -72,6 +73,10 @@ def unrolled(reading: Reading, first: Array, order: Array) -> Call:
         x = np.take(x, cells, axis)
         x[(slice(None),) * axis + (cells == OUTSIDE,)] = reading.fill
     weight = np.ascontiguousarray(reading.weight[order])
+    if reading.skipped is not None:
+        (OH, KH), (OW, KW) = reading.rows.shape, reading.columns.shape
+        taps = x.reshape(len(x), len(first), -1, OH, KH, OW, KW)
+        x = np.where(reading.skipped[:, None, :, None], 0, taps).reshape(x.shape).astype(x.dtype)
     geometry = conv2d_geometry(x.shape, weight.shape, stride=weight.shape[2:], groups=len(first))
     return Call(x, weight, None if reading.bias is None else reading.bias[order], geometry)
 

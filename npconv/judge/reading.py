@@ -28,7 +28,7 @@ class Reading:
     ``x[images[n], channels[o, i], rows[oh, kh], columns[ow, kw]] * weight[o, i, kh, kw]``, plus ``bias[o]``. A row or column
     of -1 is padding, whose value is `fill`. The outputs are then stored in another `order` (each place names a flat index;
     -1 is left as it was) and changed by what `finish` and its `amount` name. `rounding` names what was done to the operands'
-    values.
+    values. Taps ``(i, kh, kw)`` that are `skipped` are multiplied by nothing, not even by the zeros in `weight`: NaN leaves no trace.
     """
 
     geometry: Geometry
@@ -44,6 +44,7 @@ class Reading:
     finish: str = ""
     amount: int = 0
     rounding: str = ""
+    skipped: Array | None = None
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -99,6 +100,8 @@ def products(reading: Reading, outputs: Array) -> tuple[Array, Array, Array | in
     rows, columns = reading.rows[oh][:, None, :, None], reading.columns[ow][:, None, None, :]
     read = reading.x[reading.images[n][:, None, None, None], reading.channels[o][:, :, None, None], rows, columns]
     read = np.where((rows | columns) < 0, reading.fill, read)
+    if reading.skipped is not None:
+        read = np.where(reading.skipped, 0, read)
     return read, reading.weight[o], 0 if reading.bias is None else reading.bias[o]
 
 

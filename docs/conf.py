@@ -22,7 +22,7 @@ extensions = [
     "sphinx.ext.viewcode",
 ]
 # Parts of pages, which `python -m bench page` writes.
-exclude_patterns = ["_build", "performance/_*"]
+exclude_patterns = ["_build", "engines.md", "performance/_*"]
 html_theme = "furo"
 html_title = f"npconv {version}"
 

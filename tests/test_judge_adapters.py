@@ -260,7 +260,6 @@ def test_real_engines(name: str) -> None:
     cases = max(60, int(os.environ.get("NPCONV_EXAMPLES", "0")))
     summary = check_function(engine(name), model=ENGINES[name].model, cases=cases)
     for finding in summary.findings:
-        # OpenCV clamps what is not finite; OpenVINO computes in bfloat16 where the CPU does, unless it is told not to.
-        known = {"opencv": "no known mistake", "opencv-direct": "no known mistake", "openvino": "bfloat16"}[name]
-        assert known in " ".join(finding.names), str(summary)
-        assert name == "openvino" or finding.case.probe.name == "dye", str(summary)
+        # What is not finite is clamped by OpenCV, and colours a neighbour in OpenVINO's bfloat16, which it takes where the CPU does.
+        dye = finding.case.probe.name == "dye" and name in ("opencv", "opencv-direct", "openvino", "openvino-bfloat16")
+        assert dye or (name == "openvino" and "bfloat16" in " ".join(finding.names)), str(summary)

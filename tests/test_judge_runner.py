@@ -109,6 +109,14 @@ def test_a_narrow_format_is_named_though_one_output_could_be_anything() -> None:
     assert [finding.names for finding in summary.findings] == [("outputs rounded to bfloat16",)]
 
 
+def test_flushed_subnormals_are_named_and_nothing_else() -> None:
+    def flushed(array: Any) -> Any:
+        return None if array is None else np.where(np.abs(array) < np.finfo("f").tiny, np.float32(0), array)
+
+    summary = check_function(lambda x, w, b, **o: flushed(right(flushed(x), flushed(w), flushed(b), **o)), cases=150)
+    assert [finding.names for finding in summary.findings] == [("subnormals flushed to zero",)]
+
+
 def test_an_unknown_mistake_is_still_wrong() -> None:
     summary = check_function(
         lambda x, weight, bias, **options: np.sin(right(x, weight, bias, **options)) * 3 + 0.5, cases=40

@@ -11,7 +11,7 @@ from npconv.judge.case import Case
 from npconv.judge.diagnosis import left_as_it_was
 from npconv.judge.fault import Fault
 from npconv.judge.outcome import outcome
-from npconv.judge.precision import narrowed
+from npconv.judge.precision import PRECISIONS, narrowed, representable
 from npconv.judge.reading import OUTSIDE, plain
 from npconv.judge.report import Report
 from npconv.judge.trial import Outcome
@@ -80,7 +80,13 @@ def grouped(looks: list[Look]) -> list[Group]:
         name: frozenset(
             i
             for i, look in enumerate(looks)
-            if name in look.names or (name in faults and look.report and explains(faults[name], look.report))
+            if name in look.names
+            or (
+                name in faults
+                and faults[name] not in PRECISIONS
+                and look.report
+                and explains(faults[name], look.report)
+            )
         )
         for name in names
     }
@@ -95,6 +101,8 @@ def grouped(looks: list[Look]) -> list[Group]:
 
 def explains(fault: Fault, report: Report) -> bool | None:
     """Return whether a mistake explains an output, also where a simpler one would; None where it could not go wrong."""
+    if fault in PRECISIONS:
+        return representable(report.actual, PRECISIONS[fault][0])
     reading = fault.mistake(plain(report.call))
     if reading is None:
         return None

@@ -24,6 +24,10 @@ VERDICTS = {
         "openvino",
         "dye",
     ): "theirs: in bfloat16 a NaN or infinity also colours the pixel before it, which meets it with a weight of zero",
+    (
+        "opencv",
+        "no known mistake exact integers",
+    ): "theirs: a padded 1x1 kernel starts at the first pixel as if there were no padding, and reads memory beyond the image",
     ("opencv", "dye"): "theirs: NaN and +infinity come out as 3.4e38, the largest float",
     ("", "subnormals flushed to zero"): "a choice of theirs: subnormal numbers are taken for zero",
 }
@@ -51,7 +55,7 @@ def main() -> None:
 
 def classified(name: str, finding: Finding) -> str:
     """Return what a finding of an engine was found to be."""
-    told = f"{finding.names} {finding.case.probe.name}"
+    told = f"{' '.join(finding.names)} {finding.case.probe.name}"
     signs = ((engine, sign) for engine, sign in VERDICTS if engine in ("", name) and sign in told)
     return VERDICTS.get(next(signs, ("", "")), "not yet looked at")
 

@@ -262,4 +262,7 @@ def test_real_engines(name: str) -> None:
     for finding in summary.findings:
         # What is not finite is clamped by OpenCV, and colours a neighbour in OpenVINO's bfloat16, which it takes where the CPU does.
         dye = finding.case.probe.name == "dye" and name in ("opencv", "opencv-direct", "openvino", "openvino-bfloat16")
-        assert dye or (name == "openvino" and "bfloat16" in " ".join(finding.names)), str(summary)
+        # A padded 1x1 kernel makes OpenCV read beyond the image.
+        g = finding.case.geometry
+        beyond = name.startswith("opencv") and (g.KH, g.KW) == (1, 1) and any(map(any, g.padding))
+        assert dye or beyond or (name == "openvino" and "bfloat16" in " ".join(finding.names)), str(summary)

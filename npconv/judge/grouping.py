@@ -56,7 +56,9 @@ class Look:
         """What may be wrong, by such a name: a trouble, mistakes that explain the output, or none that is known."""
         if self.report is None:
             return {str(self.outcome.trouble): str(self.outcome.trouble)}
-        return {name: fault.name for name, fault in self.faults.items()} or {UNEXPLAINED: UNEXPLAINED}
+        # What a function makes of NaN and infinity says nothing of what it makes of numbers.
+        unknown = UNEXPLAINED if np.isfinite(self.call.x).all() else f"{UNEXPLAINED}, of NaN or infinity"
+        return {name: fault.name for name, fault in self.faults.items()} or {unknown: unknown}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

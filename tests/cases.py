@@ -13,7 +13,13 @@ from npconv.geometry import Geometry, conv2d_geometry
 Array = NDArray[Any]
 
 METHODS = ("naive", "im2col", "direct", "filterwise", "depthwise", "auto")
-FUSED = ("im2col", "direct", "filterwise", "depthwise", "auto")  # one fused chain of additions per output: the same bits
+FUSED = (
+    "im2col",
+    "direct",
+    "filterwise",
+    "depthwise",
+    "auto",
+)  # one fused chain of additions per output: the same bits
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32")
 
 

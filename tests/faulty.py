@@ -182,6 +182,10 @@ def is_same(g: Geometry, word: str) -> bool:
     return g.padding == tuple(halves)
 
 
+def _in_whole_vectors(lanes: int, g: Geometry, i: int, kh: int, kw: int) -> bool:
+    return i < g.C // g.groups // lanes * lanes
+
+
 def _with_padding(top: Callable[[Geometry], int], left: Callable[[Geometry], int]) -> Kernel:
     return Kernel(
         row=lambda g, oh, kh: oh * g.stride[0] + kh * g.dilation[0] - top(g),
@@ -271,9 +275,7 @@ KERNELS: dict[str, Kernel] = {
     "last channel dropped": Kernel(used=lambda g, i, kh, kw: i < g.C // g.groups - 1),
     "first channel dropped": Kernel(used=lambda g, i, kh, kw: i > 0),
     **{
-        f"channels beyond the last {lanes} dropped": Kernel(
-            used=lambda g, i, kh, kw, lanes=lanes: i < g.C // g.groups // lanes * lanes
-        )
+        f"channels beyond the last {lanes} dropped": Kernel(used=partial(_in_whole_vectors, lanes))
         for lanes in (4, 8, 16, 32)
     },
     "pad sides swapped in y": _with_padding(lambda g: g.padding[0][1], _left),

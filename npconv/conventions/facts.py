@@ -21,10 +21,10 @@ class Facts:
 
     Parameters
     ----------
-    x_shape : tuple of int, (N, C, *size) or (C, *size)
+    x_shape : tuple of int, (N, C, ...) or (C, ...)
         Shape of the input, of one to three axes beside the channels; a batch may be missing, as PyTorch allows.
-    weight_shape : tuple of int, (O, C // groups, *kernel)
-        Shape of the filters; (C, O // groups, *kernel) if it is transposed.
+    weight_shape : tuple of int, (O, C // groups, ...)
+        Shape of the filters; (C, O // groups, ...) if it is transposed.
     stride, dilation, output_padding : tuple of int
         One number for each axis.
     padding : tuple of (int, int)

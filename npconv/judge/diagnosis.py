@@ -97,7 +97,9 @@ def causes(actual: Array, call: Call, model: Model, judgement: Judgement) -> Dia
     error = np.where(judgement.wrong, _distance(actual, due.y), 0.0)
     # A transform's bound is found for its whole output alone.
     slack = float(due.bound.max(initial=0.0)) if model.transform else 0.0
-    known, firm, loose = 0, [], []
+    known = 0
+    firm: list[Cause] = []
+    loose: list[Cause] = []
     with np.errstate(all="ignore"):
         evidence, look = (_evidence(outputs, actual, right) for outputs in _spots(judgement))
         for fault in candidates(right, evidence):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -74,7 +75,8 @@ def _reflected(cells: Array, n: int) -> Array:
     if n == 1:
         return np.zeros_like(cells)
     period = 2 * (n - 1)
-    return np.minimum(cells % period, period - cells % period)
+    within: Array = np.minimum(cells % period, period - cells % period)
+    return within
 
 
 def _late(axis: int, shift: int) -> Mistake:
@@ -106,7 +108,8 @@ def _edge_unread(axis: str) -> Mistake:
     def mistake(right: Reading) -> Reading:
         cells = getattr(right, axis)
         last = (right.geometry.H if axis == "rows" else right.geometry.W) - 1
-        return replace(right, **{axis: np.where(cells == last, OUTSIDE, cells)})
+        unread: dict[str, Any] = {axis: np.where(cells == last, OUTSIDE, cells)}
+        return replace(right, **unread)
 
     return mistake
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -64,7 +65,7 @@ def _rounded_to(right: Reading, form: str, operands: str) -> Reading | None:
     wide = np.result_type(right.x, right.weight)
     if wide.kind in "iu" or form not in _NARROWER[wide.name]:
         return None
-    changed = {name: rounded(getattr(right, name), form).astype(wide) for name in operands.split()}
+    changed: dict[str, Any] = {name: rounded(getattr(right, name), form).astype(wide) for name in operands.split()}
     if form == "float16" and all(
         np.array_equal(changed[name], rounded(getattr(right, name), "tf32")) for name in changed
     ):

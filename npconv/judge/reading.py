@@ -78,7 +78,7 @@ def plain(call: Call) -> Reading:
     return Reading(g, call.x, call.weight, call.bias, np.arange(g.N), blocks(g), **_windows(g))
 
 
-def _windows(g: Geometry) -> dict[str, Array]:
+def _windows(g: Geometry) -> dict[str, Any]:
     (sh, sw), (dh, dw), ((top, _), (left, _)) = g.stride, g.dilation, g.padding
     return {"rows": windows(g.H, g.OH, g.KH, sh, dh, top), "columns": windows(g.W, g.OW, g.KW, sw, dw, left)}
 
@@ -128,7 +128,7 @@ def finish(kind: str, amount: int, y: Array) -> Array:
     ([-128, 5, 127], [44])
     """
     half = 1 << (amount - 1) if kind in ("saturated", "wrapped") else 0
-    finishes = {
+    finishes: dict[str, Any] = {
         "": lambda: y,
         "doubled": lambda: 2 * y,
         "added to": lambda: y + amount,

@@ -25,7 +25,11 @@ DENSE_TILE = (3, 2)
 PLANES_TILES = [(1, 1), (2, 1), (1, 3)]
 # Pixels of a depthwise tile whose lanes are channels.
 CHANNELS_TILE = (4,)
-# What has stepped outside before: the last lane of an inner vector on the last pixel.
+# Pixels and vectors of a tile whose lanes are filters: a small one leaves little room behind the planes.
+FILTERS_TILES = [(1, 1), (3, 2)]
+# What has stepped outside before: the zeros behind the last row, as many as before it,
+LEFT = conv2d_geometry((1, 2, 3, 7), (3, 2, 1, 2), padding=((0, 0), (12, 0)))
+# and the last lane of an inner vector on the last pixel.
 KNOWN = conv2d_geometry((1, 2, 5, 65), (2, 1, 3, 5), stride=2, padding=(1, 2), groups=2)
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -58,7 +62,9 @@ def convolve(geometry: Geometry, method: str, draw: random.Random, *, at_end: bo
     x, weight = (rng.integers(-3, 4, shape).astype(dtype) for shape in (geometry.x_shape, geometry.weight_shape))
     bias = rng.integers(-3, 4, geometry.O).astype(dtype) if draw.random() < 0.5 else None
     tile: tuple[int, ...] = DENSE_TILE
-    if method == "channelwise":
+    if method == "filterwise":
+        tile = draw.choice(FILTERS_TILES)
+    elif method == "channelwise":
         method, tile = "depthwise", CHANNELS_TILE
     elif method == "depthwise" and geometry.stride[1] == 2:
         tile = draw.choice(PLANES_TILES[::2])
@@ -151,6 +157,7 @@ def main(seeds: int) -> None:
     """Run every kernel on so many random geometries, its arrays flush with either guard."""
     for seed in range(8):
         convolve(KNOWN, "depthwise", random.Random(seed), at_end=True)
+        convolve(LEFT, "filterwise", random.Random(seed), at_end=True)
     for seed in range(seeds):
         draw = random.Random(seed)
         geometry = random_geometry(draw)

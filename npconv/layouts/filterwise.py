@@ -45,7 +45,7 @@ class Rows:
     pitch : int
         Elements from one row of a plane to the next.
     overhang : int
-        Elements that are read past a plane's last row.
+        Elements that are read or written past a plane's last row.
     """
 
     g: Geometry
@@ -69,7 +69,8 @@ class Rows:
             first, last = real_cells(g.W, 1, -left, read)
             # The zeros past a row's end may be those before the next row's beginning.
             pitch = max(last, read - first)
-            overhang = max(0, read - pitch)
+            # Rows are copied with what follows them up to the next; behind the last, that is as much as the zeros before a row.
+            overhang = max(read - pitch, first)
         rows = (PLANE_BYTES if copied else X_BYTES) // (g.group_channels * pitch * itemsize)
         most = max(1, min(-(-g.OH // bands), (rows - (g.KH - 1) * g.dilation[0]) // g.stride[0]))
         return cls(g, pixels, vectors, lanes, copied, pitch, overhang, -(-g.OH // -(-g.OH // most)))

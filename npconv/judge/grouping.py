@@ -121,4 +121,4 @@ def general(name: str) -> str:
     >>> general("group 3 not computed"), general("accumulated in float16")
     ('group # not computed', 'accumulated in float16')
     """
-    return re.sub(r"(?<![a-z])\d+", "#", name)
+    return re.sub(r"\b\d+", "#", name)

@@ -15,6 +15,9 @@ sys.path.append(str(Path(__file__).parents[1]))
 
 pytest.register_assert_rewrite("bounds")
 
+# Where coverage watches the tests, it leaves the processes that they start alone.
+os.environ.pop("COVERAGE_PROCESS_START", None)
+
 EXAMPLES = os.environ.get("NPCONV_EXAMPLES")
 
 # No deadline: the first call of a kernel compiles it.

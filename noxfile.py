@@ -95,9 +95,11 @@ def spills(session: nox.Session, target: str) -> None:
 
 @nox.session
 def foreign(session: nox.Session) -> None:
-    """Run counting tools and XLA, and hold our rules against what they print."""
-    session.install(".[test,tools]")
+    """Run counting tools, XLA, PyTorch's modules and the engines, and hold ours against what they say."""
+    session.install(".[test,tools,engines]")
     session.run("pytest", "tests/test_tools.py", "tests/test_xla.py", *session.posargs)
+    # Apart: once JAX has started its threads, it warns of every process that another engine forks.
+    session.run("pytest", "tests/test_models_torch.py", "tests/test_judge_adapters.py", *session.posargs)
 
 
 @nox.session

@@ -41,6 +41,9 @@ MANY_TILES = {
     "depthwise, dilated": Case((2, 2, 9, 23), (2, 1, 3, 4), groups=2, dilation=(2, 3), padding=(3, 4)),
     "depthwise, stride 2": Case((2, 2, 7, 70), (2, 1, 3, 3), groups=2, stride=2, padding=1),
     "depthwise, strides 2 and 3": Case((1, 2, 9, 80), (2, 1, 4, 3), groups=2, stride=(2, 3), padding=(2, 1)),
+    "filters that fill vectors": Case((1, 1, 2, 5), (32, 1, 1, 2)),
+    "channels that fill vectors": Case((1, 16, 3, 5), (16, 1, 2, 2), groups=16),
+    "zeros wider than a vector": Case((1, 1, 2, 3), (2, 1, 1, 2), padding=((0, 0), (20, 0))),
     "depthwise, multiplier 3": Case((1, 3, 5, 19), (9, 1, 3, 5), groups=3, padding=2),
 }
 EVERY_CASE = {name: case for name, case in CASES.items() if case.products <= MOST_PRODUCTS} | MANY_TILES

@@ -6,17 +6,12 @@ and `as_out` sees where the caller's data really lie. Until `flat`, an operand h
 
 import functools
 import math
-import os
-import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
-DType = np.dtype[Any]
-Shape = tuple[int, ...]
+from npconv.memory import Array, DType, Shape, allocated
 
 FLOATS = tuple(np.dtype(name) for name in ("float16", "float32", "float64"))
 INTEGERS = tuple(np.dtype(name) for name in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"))
@@ -227,7 +222,7 @@ def as_out(operation: str, out: object, shape: Shape, dtype: DType, inputs: Iter
     """
     dtype = _native(dtype)
     if out is None:
-        return _empty(operation, "the result", shape, dtype)
+        return allocated(operation, "the result", shape, dtype)
     # A subclass may carry a mask or a unit that would be wrong afterwards; its plain view is the caller's to make.
     if type(out) is not np.ndarray and type(out) is not np.memmap:
         fix = "out.view(np.ndarray)" if isinstance(out, np.ndarray) else f"out=np.empty({shape}, np.{dtype.name})"
@@ -292,46 +287,13 @@ def flat(array: Array, dtype: DType, operation: str = "npconv") -> Array:
     """
     flags = array.flags
     if array.dtype != dtype or not dtype.isnative or not flags.c_contiguous or not flags.aligned:
-        copy = _empty(operation, "a contiguous copy of an input", array.shape, _native(dtype))
+        copy = allocated(operation, "a contiguous copy of an input", array.shape, _native(dtype))
         np.copyto(copy, array)
         array = copy
     # On an axis that is flat already, reshape still makes a new view: the caller's array keeps its flags.
     view = array.reshape(-1)
     view.setflags(write=False)
     return view
-
-
-def check_room(operation: str, what: str, shape: Shape, dtype: DType) -> None:
-    """Raise an error if this machine cannot hold an array; a system that overcommits memory would kill us later.
-
-    Parameters
-    ----------
-    operation : str
-        Public name of the operation, for error texts.
-    what : str
-        What the array is, for error texts.
-    shape : tuple of int
-        Its shape, of Python integers without a limit.
-    dtype : dtype
-        Its type.
-
-    Raises
-    ------
-    MemoryError
-        If the array would exceed what NumPy can address or what this machine has.
-
-    Examples
-    --------
-    >>> check_room("conv2d", "the result", (1, 2, 3, 3), np.dtype("float32"))
-    """
-    size = math.prod(shape) * dtype.itemsize
-    # NumPy multiplies the extents of an empty array too, leaving out the zeros.
-    extents = size or math.prod(extent for extent in shape if extent) * dtype.itemsize
-    if extents > sys.maxsize:
-        limit = f"its extents span {extents}, and NumPy addresses {sys.maxsize} at most"
-        raise _no_room(operation, what, shape, dtype, limit)
-    if size > _physical_memory():
-        raise _no_room(operation, what, shape, dtype, f"this machine has {_physical_memory()} bytes of memory")
 
 
 def _holds_mask(value: object, depth: int = 64) -> bool:
@@ -370,30 +332,3 @@ def _unpacked(operation: str, name: str, value: Any) -> Array:
 def _native(dtype: DType) -> DType:
     """Return the same type in this machine's byte order."""
     return dtype if dtype.isnative else dtype.newbyteorder("=")
-
-
-def _empty(operation: str, what: str, shape: Shape, dtype: DType) -> Array:
-    """Return an uninitialised array, or say why there is no room for it."""
-    check_room(operation, what, shape, dtype)
-    try:
-        return np.empty(shape, dtype)
-    except MemoryError:
-        raise _no_room(operation, what, shape, dtype, "the system has no such block to give") from None
-
-
-def _no_room(operation: str, what: str, shape: Shape, dtype: DType, limit: str) -> MemoryError:
-    """Return the error for an array that does not fit."""
-    return MemoryError(
-        f"{operation}: {what} of shape {shape} takes {math.prod(shape) * dtype.itemsize} bytes, but {limit}."
-        " Did you mean less padding, a larger stride, or parts of the batch at a time?"
-        f"\n        ({shape} {dtype})"
-    )
-
-
-@functools.cache
-def _physical_memory() -> int:
-    """Return the bytes of memory of this machine, or what can be addressed if the system does not tell."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return sys.maxsize

@@ -14,10 +14,11 @@ from llvmlite import binding
 from numba.core import config
 
 import npconv
-from npconv.arrays import as_array, as_out, check_room, result_dtypes
+from npconv.arrays import as_array, as_out, result_dtypes
 from npconv.geometry import conv2d_geometry
 from npconv.kernels.compile import cache_folder
 from npconv.kernels.targets import target
+from npconv.memory import check_room
 from npconv.plan import make_plan
 from npconv.threads import get_num_threads
 

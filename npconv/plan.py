@@ -7,10 +7,11 @@ from typing import Any, SupportsIndex, TypeAlias
 import numpy as np
 
 from npconv.arguments import PaddingLike, PairLike, index
-from npconv.arrays import as_array, as_bias, as_out, check_room, flat, result_dtypes
+from npconv.arrays import as_array, as_bias, as_out, flat, result_dtypes
 from npconv.counts import CountRecord, OpCount, conv2d_counts, is_counting, record
 from npconv.geometry import Geometry, conv2d_geometry
 from npconv.layouts import Layout, NotServedError, lay_out
+from npconv.memory import check_room
 from npconv.threads import get_num_threads, share
 from npconv.workspace import Workspace
 

@@ -6,19 +6,12 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from npconv.layouts import Layout
+from npconv.memory import LINE_BYTES, aligned
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
-# Scratch begins on a cache line, and two threads never write to one line: a tally fills one.
-LINE_BYTES = 64
+# Two threads never write to one cache line: a tally fills one.
 TALLIES = LINE_BYTES // 8
-
-
-def aligned(elements: int, dtype: np.dtype[Any]) -> Array:
-    """Return uninitialised elements that begin on a cache line and share none with other memory."""
-    room = np.empty(elements * dtype.itemsize + 2 * LINE_BYTES, np.uint8)
-    start = -room.ctypes.data % LINE_BYTES
-    return room[start : start + elements * dtype.itemsize].view(dtype)
 
 
 @dataclass(frozen=True, slots=True)

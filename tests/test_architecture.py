@@ -19,7 +19,7 @@ NETWORK_ROOMS = [room for room in FILES if room.startswith("networks.") and room
 # From the ground up: a room stands on rooms of lower floors alone.
 FLOORS = [
     {"arguments"},
-    {"figures", "geometry"},
+    {"figures", "geometry", "memory"},
     {"arrays", "counts", "reference", "threads"},
     {"judge.call", "judge.formats"},
     {"judge.model", "judge.sums"},
@@ -64,7 +64,8 @@ FLOORS = [
     {"kernels.__init__", "kernels.targets"},
     {"kernels.registers"},
     {"kernels.lowering"},
-    {"kernels.calls", "kernels.compile"},
+    {"kernels.calls", "kernels.turning"},
+    {"kernels.compile"},
     {"kernels.tile"},
     {"kernels.planes"},
     {
@@ -109,7 +110,8 @@ MAY_IMPORT = {
     "geometry": {"npconv.arguments"},
     "counts": {"npconv.arguments", "npconv.geometry"},
     "reference": {"npconv.geometry"},
-    "arrays": {"npconv.arguments", "npconv.geometry", "numpy"},
+    "memory": {"numpy"},
+    "arrays": {"npconv.arguments", "npconv.geometry", "npconv.memory", "numpy"},
     "receptive": {"npconv.arguments", "npconv.geometry", "npconv.networks"},
     "threads": {"npconv.arguments", "npconv.geometry"},
     **{

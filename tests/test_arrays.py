@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from npconv import arrays
-from npconv.arrays import FLOATS, INTEGERS, Array, as_array, as_bias, as_out, check_room, flat, result_dtypes
+from npconv import memory
+from npconv.arrays import FLOATS, INTEGERS, as_array, as_bias, as_out, flat, result_dtypes
+from npconv.memory import Array, check_room
 
 F16, F32, F64, I64 = (np.dtype(name) for name in ("float16", "float32", "float64", "int64"))
 TAKEN = FLOATS + INTEGERS
@@ -25,11 +26,11 @@ MEMORY = 2**34  # what the machine of these tests pretends to have
 @pytest.fixture(autouse=True)
 def physical_memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let the machine have 16 GiB, so that texts about its memory are the same everywhere."""
-    arrays._physical_memory.cache_clear()
+    memory._physical_memory.cache_clear()
     answers = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": MEMORY // 4096}
     monkeypatch.setattr(os, "sysconf", answers.__getitem__, raising=False)
     yield
-    arrays._physical_memory.cache_clear()
+    memory._physical_memory.cache_clear()
 
 
 def text_of(error: type[Exception], call: Callable[[], object]) -> str:
@@ -550,7 +551,7 @@ def test_where_the_system_does_not_tell_its_memory_only_addresses_limit(
         raise error(name)
 
     monkeypatch.setattr(os, "sysconf", silent, raising=False)
-    assert arrays._physical_memory() == sys.maxsize
+    assert memory._physical_memory() == sys.maxsize
 
 
 # what kernels read

@@ -6,8 +6,9 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 from npconv.arguments import PaddingLike, PairLike
-from npconv.arrays import Array, DType, as_array, as_bias, result_dtypes
+from npconv.arrays import as_array, as_bias, result_dtypes
 from npconv.geometry import Geometry, conv2d_geometry
+from npconv.memory import Array, DType
 
 
 @dataclass(frozen=True, slots=True, eq=False)

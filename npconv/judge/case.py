@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from npconv.arrays import DType
 from npconv.geometry import Geometry
 from npconv.judge.call import Call, checked_call
 from npconv.judge.model import Model
 from npconv.judge.probes import Probe
+from npconv.memory import DType
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,10 @@ from typing import IO, Any
 import numpy as np
 
 from npconv.arguments import complaint
-from npconv.arrays import Array, DType, check_room
 from npconv.geometry import conv2d_geometry
 from npconv.judge.call import Call, checked_call
 from npconv.judge.model import Model
+from npconv.memory import Array, DType, check_room
 
 # What a case file holds, beside the arrays y, x, weight and bias.
 OPTIONS = ("stride", "padding", "dilation", "groups")

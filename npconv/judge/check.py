@@ -3,7 +3,7 @@
 from typing import Any, SupportsIndex
 
 from npconv.arguments import PaddingLike, PairLike, complaint
-from npconv.arrays import Array, as_array
+from npconv.arrays import as_array
 from npconv.judge.call import Call, checked_call
 from npconv.judge.formats import FORMATS
 from npconv.judge.model import Model, model_of
@@ -11,6 +11,7 @@ from npconv.judge.oracle import expected
 from npconv.judge.report import Report
 from npconv.judge.shapes import likely_reading
 from npconv.judge.verdict import judge
+from npconv.memory import Array
 
 
 def check(

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from npconv.arrays import Array
 from npconv.geometry import Geometry
 from npconv.judge.model import Model
 from npconv.judge.oracle import Expected
+from npconv.memory import Array
 
 
 @dataclass(frozen=True, slots=True)

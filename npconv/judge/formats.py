@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from npconv.arrays import Array
+from npconv.memory import Array
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from npconv.arrays import Array
 from npconv.geometry import Geometry
 from npconv.judge.sums import convolved
+from npconv.memory import Array
 
 
 def infinite_sums(x: Array, w: Array, b: Array, geometry: Geometry) -> tuple[Array, Array]:

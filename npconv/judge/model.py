@@ -5,9 +5,9 @@ from difflib import get_close_matches
 from typing import Any
 
 from npconv.arguments import complaint
-from npconv.arrays import DType
 from npconv.judge.call import Call
 from npconv.judge.formats import FORMATS, Format
+from npconv.memory import DType
 
 INTEGERS = ("int32", "int64")
 

@@ -26,7 +26,6 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from npconv.arrays import Array
 from npconv.geometry import Geometry
 from npconv.judge.call import Call
 from npconv.judge.formats import FORMATS, rounded
@@ -34,6 +33,7 @@ from npconv.judge.infinities import infinite_sums
 from npconv.judge.model import Model
 from npconv.judge.sums import FLOAT64, convolved, exact_sums, lowest_bit, magnitudes, wrapped_sums
 from npconv.judge.winograd import applies, winograd_error
+from npconv.memory import Array
 
 U = FLOAT64.unit
 # What bounds are enlarged by: more than the roundings of the arithmetic on them can take away.

@@ -12,10 +12,10 @@ from zlib import crc32
 
 import numpy as np
 
-from npconv.arrays import Array, DType
 from npconv.geometry import Geometry
 from npconv.judge.formats import FORMATS
 from npconv.judge.model import Model
+from npconv.memory import Array, DType
 
 Arrays: TypeAlias = tuple[Array, Array, Array]
 

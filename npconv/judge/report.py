@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from npconv.arrays import Array
 from npconv.judge.audit import Audit, audit
 from npconv.judge.call import Call
 from npconv.judge.diagnosis import Diagnosis, causes
@@ -18,6 +17,7 @@ from npconv.judge.oracle import Expected
 from npconv.judge.separation import described
 from npconv.judge.verdict import Judgement, Verdict
 from npconv.judge.where import where
+from npconv.memory import Array
 
 COLOURS = {
     Verdict.EXACT: "#1a7f37",

@@ -9,7 +9,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from npconv.arrays import DType
 from npconv.geometry import Geometry
 from npconv.judge.adapters import ENGINES
 from npconv.judge.call import Call, checked_call
@@ -25,6 +24,7 @@ from npconv.judge.shrink import shrunk
 from npconv.judge.summary import Finding, Summary
 from npconv.judge.trial import Outcome, Trouble
 from npconv.judge.verdict import Verdict, judge
+from npconv.memory import DType
 
 # Calls the function under test, here or in another process.
 Subject: TypeAlias = Callable[[Call], Outcome]

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from npconv.arguments import complaint, shown
-from npconv.arrays import DType, as_array
+from npconv.arrays import as_array
 from npconv.judge.run import CASES, FAILURES, Limits, Run
 from npconv.judge.summary import Summary
 from npconv.judge.trial import Convolution, attempt, takes_out
+from npconv.memory import DType
 
 
 def check_function(

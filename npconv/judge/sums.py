@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from npconv.arrays import Array
 from npconv.geometry import Geometry
 from npconv.judge.formats import FORMATS
+from npconv.memory import Array
 
 # Bytes of columns that are unfolded at a time.
 BLOCK = 1 << 25

@@ -13,9 +13,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from npconv.arguments import shown
-from npconv.arrays import Array, result_dtypes
+from npconv.arrays import result_dtypes
 from npconv.judge.call import Call
 from npconv.judge.shapes import likely_reading
+from npconv.memory import Array
 
 # Called as f(x, weight, bias, stride=, padding=, dilation=, groups=), and with out= if it takes that.
 Convolution: TypeAlias = Callable[..., Any]

@@ -5,9 +5,9 @@ from enum import StrEnum
 
 import numpy as np
 
-from npconv.arrays import Array
 from npconv.judge.model import Model
 from npconv.judge.oracle import Expected
+from npconv.memory import Array
 
 
 class Verdict(StrEnum):

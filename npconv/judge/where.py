@@ -8,8 +8,8 @@ from math import gcd
 import numpy as np
 
 from npconv.arguments import SIDES
-from npconv.arrays import Array
 from npconv.geometry import Geometry
+from npconv.memory import Array
 
 
 @dataclass(frozen=True, slots=True)

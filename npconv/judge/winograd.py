@@ -16,10 +16,10 @@ from math import prod
 
 import numpy as np
 
-from npconv.arrays import Array
 from npconv.geometry import Geometry
 from npconv.judge.formats import Format
 from npconv.judge.sums import convolved
+from npconv.memory import Array
 
 # The points at which F(2, 3), F(4, 3) and F(6, 3) evaluate polynomials, beside infinity.
 POINTS = {2: (0, 1, -1), 4: (0, 1, -1, 2, -2), 6: (0, 1, -1, 2, -2, Fraction(1, 2), Fraction(-1, 2))}

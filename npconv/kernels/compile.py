@@ -21,7 +21,8 @@ from numba.core.dispatcher import Dispatcher
 from numba.misc.appdirs import user_cache_dir
 from numba.np.numpy_support import from_dtype
 
-from npconv.kernels import lowering
+# Importing it and what it stands on gives every operation its compiled form.
+from npconv.kernels import turning
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -37,7 +38,7 @@ def fingerprint() -> str:
     """
     versions = (sys.version, numba.__version__, llvmlite.__version__, config.BOUNDSCHECK, str(config.OPT))
     digest = hashlib.sha256(repr(versions).encode())
-    for source in sorted(Path(lowering.__file__).parent.glob("*.py")):
+    for source in sorted(Path(turning.__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:20]
 

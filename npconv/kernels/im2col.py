@@ -6,16 +6,18 @@ columns of one register tile for the taps of a few channels, small enough for th
 
 from npconv.kernels.calls import run_tile
 from npconv.kernels.compile import driver, kernel
-from npconv.kernels.registers import claim, line
+from npconv.kernels.registers import claim, element, line, load_lanes, store
 from npconv.kernels.tile import IDLE_ADD, IDLE_MUL, MOVED, ZEROS, clear, copy_rows, first_plane, store_tile
 
 
 @driver
-def im2col(tile, tail, sizes, offsets, spans, x, w, bias, y, counter, tally, scratch, packed):
+def im2col(tile, tail, sizes, offsets, spans, real, x, w, bias, y, counter, tally, scratch, packed):
     """Convolve units (group, tile of columns), claimed from `counter`, into y. `packed` is `scratch`, read-only.
 
     x (N, groups, C, H, W); w [group][block][k][rows]; y (N, groups, F, OH, OW); spans: for each kernel row, then each kernel
     column, the first and past-the-last output index at which it meets the image. The last tile of a group is a `tail` if that is enough.
+    Where the output is as wide as the image and there is no stride, real [tap][vector of columns] holds the sets of lanes that are inside
+    the image, and how many they are.
     """
     (units, groups, tiles, N, C, H, W, F, blocks, K, OH, OW, channels) = sizes[:13]
     shuffle = sizes[21]
@@ -28,49 +30,75 @@ def im2col(tile, tail, sizes, offsets, spans, x, w, bias, y, counter, tally, scr
     additions = K if bias.size > 0 else K - 1
     unit = claim(counter)
     while unit < units:
+        g = unit // tiles
+        plane = first_plane(g, groups, F, shuffle)
         q = unit % tiles * panel
         vectors, code = tile[1:] if N * P - q > tail[1] * lanes else tail[1:]
         width = vectors * lanes
-        g = unit // tiles
         stop = min(q + width, N * P)
+        n = q // P
+        of_image = q - n * P
+        one_image = stop <= (n + 1) * P
+        # Filters whose sums are all kept, and in one piece: these are in their place from the first channel on.
+        placed = F // rows if one_image and stop == q + width else 0
         for c in range(0, C, channels):
             c_stop = min(c + channels, C)
-            real = pack_panel(sizes, spans, x, g, c, c_stop, q, stop, scratch, panel)
-            tally[MOVED] += real
-            tally[ZEROS] += ((c_stop - c) * taps * (stop - q) - real) * F
+            if real.size > 0 and one_image and of_image % lanes == 0:
+                found = pack_vectors(sizes, real, x, n, g, c, c_stop, of_image, vectors, scratch, panel)
+            else:
+                found = pack_panel(sizes, spans, x, g, c, c_stop, q, stop, scratch, panel)
+            tally[MOVED] += found
+            tally[ZEROS] += ((c_stop - c) * taps * (stop - q) - found) * F
+            x0 = -c * taps * panel
             for b in range(blocks):
                 block = (g * blocks + b) * rows
                 b0 = block if bias.size > 0 else -1
-                x0 = -c * taps * panel
+                target = y if b < placed else scratch
                 s0 = sums + b * rows * width
-                first = c * taps
-                last = c_stop * taps
+                if b < placed:
+                    s0 = (n * groups * F + plane + b * rows * shuffle) * P + of_image
+                pitch = shuffle * P if b < placed else width
                 run_tile(
-                    code,
-                    w,
-                    block * K,
-                    packed,
-                    x0,
-                    offsets,
-                    first,
-                    last,
-                    offsets,
-                    0,
-                    bias,
-                    b0,
-                    scratch,
-                    s0,
-                    width,
-                    tally,
-                )
-        for b in range(blocks):
+                    code, w, block * K, packed, x0, offsets, c * taps, c_stop * taps, offsets, 0, bias, b0, target, s0, pitch, tally,
+                )  # fmt: skip
+        for b in range(placed, blocks):
             filters = min(rows, F - b * rows)
-            y0 = (first_plane(g, groups, F, shuffle) + b * rows * shuffle) * P
+            y0 = (plane + b * rows * shuffle) * P
             s0 = sums + b * rows * width
             kept = store_tile(scratch, s0, width, y, y0, shuffle * P, filters, q, stop, P, P, groups * F * P)
             tally[IDLE_MUL] += (rows * width - kept) * K
             tally[IDLE_ADD] += (rows * width - kept) * additions
         unit = claim(counter)
+
+
+@kernel
+def pack_vectors(sizes, real, x, n, g, c_first, c_stop, q, vectors, panel, width):
+    """Pack vectors of columns from q on of one image, zeros around it; return how many elements of x that were.
+
+    Columns are those of the image, so a tap moves all by the same distance; lanes that it moves over the edge are left out.
+    """
+    (groups, _, _, C, H, W) = sizes[1:7]
+    (_, _, _, KH, KW, _, _, dh, dw, top, left) = sizes[10:21]
+    tile = line(x)
+    taps = KH * KW
+    sets = real.size // (2 * taps)
+    moved = 0
+    x0 = ((n * groups + g) * C + c_first) * H * W + q
+    for kh in range(KH):
+        for kw in range(KW):
+            tap = kh * KW + kw
+            first = 2 * (tap * sets + q // tile.lanes)
+            source = x0 + (kh * dh - top) * W + kw * dw - left
+            target = tap * width
+            for _ in range(c_first, c_stop):
+                for v in range(vectors):
+                    inside = load_lanes(tile, x, source + v * tile.lanes, element(real, first + 2 * v))
+                    store(panel, target + v * tile.lanes, inside)
+                source += H * W
+                target += taps * width
+            for v in range(vectors):
+                moved += real[first + 2 * v + 1] * (c_stop - c_first)
+    return moved
 
 
 @kernel

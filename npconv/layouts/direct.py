@@ -10,8 +10,6 @@ from npconv.geometry import Geometry
 from npconv.kernels.direct import direct
 from npconv.kernels.targets import target
 from npconv.layouts.layout import (
-    MOST_SETS,
-    Array,
     Layout,
     Tiling,
     check_shuffle,
@@ -29,10 +27,11 @@ from npconv.layouts.planes import (
     Planes,
     check_scratch,
     copied_cells,
+    has_sets,
+    real_lanes,
+    sets_of,
 )
 
-# Offsets of taps farther from the image than this would leave what indices can hold.
-FARTHEST = 2**60
 # Cycles to read a vector through a set of lanes, beyond those of reading it whole.
 CYCLES_OF_A_SET = 0.75
 
@@ -128,7 +127,7 @@ def direct_layout(
         for kh, (row, a) in enumerate(planes.rows)
         for kw, (column, b) in enumerate(planes.columns)
     ]
-    real = real_lanes(g, vectors, lanes) if planes.masked else np.empty(0, np.int64)
+    real = sets_of(real_lanes(g, vectors, lanes)) if planes.masked else np.empty(0, np.int64)
     units = g.N * g.groups * best.number
     sizes = (
         units, g.groups, best.number, best.columns, g.group_channels, g.H, g.W, F, blocks, g.K, g.OH, g.OW,
@@ -153,32 +152,10 @@ def planes_for(g: Geometry, width: int, lanes: int) -> list[Planes]:
         if not of_x.masked and width <= (g.OH - 1) * g.W + g.OW:
             # No zeros to put around x, and no tile wider than all there is to read.
             return [of_x]
-        if of_x.masked and g.OW <= g.W and has_sets(g, lanes):
+        # Only these CPUs have registers for sets of lanes.
+        if of_x.masked and g.OW <= g.W and target().vector_bytes == 64 and has_sets(g, lanes):
             return [of_x, Planes.padded(g), Planes.shifted(g)]
     return [Planes.padded(g), Planes.shifted(g)]
-
-
-def has_sets(g: Geometry, lanes: int) -> bool:
-    """Return whether x may be read through sets of lanes: the CPU has registers for them, they are few, and no tap is out of reach."""
-    few = g.KH * g.KW * -(-g.OH * g.W // lanes) <= MOST_SETS
-    near = max(d * k + sum(p) for d, k, p in zip(g.dilation, (g.KH, g.KW), g.padding, strict=True)) * g.W <= FARTHEST
-    return target().vector_bytes == 64 and few and near
-
-
-def real_lanes(g: Geometry, vectors: int, lanes: int) -> Array:
-    """Return for each tap and vector of flat columns of x the lanes that are inside the image, as bits; lanes come in eights."""
-    (top, _), (left, _) = g.padding
-    rows, columns = np.arange(g.OH), np.arange(g.W)
-    real = np.zeros((g.KH * g.KW, vectors * lanes), bool)
-    for kh in range(g.KH):
-        h = rows + kh * g.dilation[0] - top
-        for kw in range(g.KW):
-            w = columns + kw * g.dilation[1] - left
-            # After the last output of the last row there is nothing to read.
-            inside = (((h >= 0) & (h < g.H))[:, None] & (w >= 0) & (w < g.W)).reshape(-1)[: real.shape[1]]
-            real[kh * g.KW + kw, : inside.size] = inside
-    octets = np.packbits(real.reshape(-1, lanes // 8, 8), axis=-1, bitorder="little")[..., 0]
-    return octets @ (1 << 8 * np.arange(lanes // 8))
 
 
 def even_bands(columns: int, unit: int, shortest: int, bands: int) -> tuple[int, int]:

@@ -32,6 +32,10 @@ from npconv.layouts.planes import (
 CYCLES_OF_A_TURN = 8
 # Cycles to copy a vector of a row with its zeros, and to begin one.
 CYCLES_OF_A_COPY, CYCLES_OF_A_ROW = 2, 6
+# Cycles until a pixel comes, whose channel is far from the one before and whose image is too large for the second-level cache.
+CYCLES_OF_A_FAR_PIXEL, FAR_BYTES = 9, 1536 * 1024
+# A stride that the tile's kernel was made for costs nothing; another one is multiplied with at every pixel.
+KNOWN_STRIDES, CYCLES_OF_A_STRIDE = 4, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class Rows:
     pixels: int
     vectors: int
     lanes: int
+    itemsize: int
     copied: bool
     pitch: int
     overhang: int
@@ -73,7 +78,7 @@ class Rows:
             overhang = max(read - pitch, first)
         rows = (PLANE_BYTES if copied else X_BYTES) // (g.group_channels * pitch * itemsize)
         most = max(1, min(-(-g.OH // bands), (rows - (g.KH - 1) * g.dilation[0]) // g.stride[0]))
-        return cls(g, pixels, vectors, lanes, copied, pitch, overhang, -(-g.OH // -(-g.OH // most)))
+        return cls(g, pixels, vectors, lanes, itemsize, copied, pitch, overhang, -(-g.OH // -(-g.OH // most)))
 
     @property
     def bands(self) -> int:
@@ -99,8 +104,16 @@ class Rows:
     def cycles(self) -> float:
         """Estimate the cycles of all."""
         g = self.g
+        each = CYCLES_OF_A_STRIDE * self.pixels if g.stride[1] > KNOWN_STRIDES else 0
+        if g.KH * g.KW == 1 and g.group_channels * g.H * g.W * self.itemsize > FAR_BYTES:
+            each += CYCLES_OF_A_FAR_PIXEL
         turns = self.vectors * -(-self.pixels // self.lanes) * self.lanes * CYCLES_OF_A_TURN
-        tiles = g.OH * -(-g.OW // self.pixels) * self.blocks * (tile_cycles(self.pixels, self.vectors, g.K) + turns)
+        tiles = (
+            g.OH
+            * -(-g.OW // self.pixels)
+            * self.blocks
+            * (tile_cycles(self.pixels, self.vectors, g.K) + g.K * each + turns)
+        )
         copying = 0.0
         if self.copied:
             row = CYCLES_OF_A_ROW + CYCLES_OF_A_COPY * -(-self.pitch // self.lanes)
@@ -134,7 +147,7 @@ def filterwise_layout(
         units, g.groups, best.bands, best.band_rows, g.group_channels, g.H, g.W, F, best.blocks, g.K, g.OH, g.OW,
         int(best.copied), best.pitch, plane, 1, 1, top, left, best.plane_rows, shuffle, sh, sw,
     )  # fmt: skip
-    window = RegisterTile(pixels, best.vectors, lanes, step=sw if sw <= 2 else 0)
+    window = RegisterTile(pixels, best.vectors, lanes, step=sw if sw <= KNOWN_STRIDES else 0)
     parts = (TileKernel(multiply_filters, window, dtype), sizes, pairs(offsets), pairs([(0, 0)]))
     starts = [band * best.band_rows * sh for band in range(best.bands)]
     copied = copied_cells(g, [(0, 0)] * best.copied, (1, 1), starts, best.plane_rows, best.pitch)

@@ -18,9 +18,14 @@ from npconv.layouts.layout import (
     simplified,
     table,
 )
+from npconv.layouts.planes import has_sets, real_lanes, sets_of
 
 # A panel shares the first-level cache with the weights that stream past it.
 PANEL_BYTES = 24 * 1024
+# Cycles to pack a vector of neighbours, and to take up the sums of a tile where the panel before left them. Fitted to the layers of
+# published networks.
+CYCLES_OF_A_VECTOR = 4.5
+CYCLES_OF_A_PANEL = 120
 
 
 def im2col_layout(
@@ -36,22 +41,37 @@ def im2col_layout(
 
     def cost(tiling: Tiling) -> float:
         tiles, segments = tiling.computed(columns) / (tiling.vectors * lanes), 1 + tiling.vectors * lanes / g.OW
-        pack = tiles * g.K * (4 * tiling.vectors + 30 * segments)
+        # Pieces that a tile lies in where it has to be stored apart.
+        pieces = segments if g.N > 1 else 0
+        pack = tiles * g.K * (CYCLES_OF_A_VECTOR * tiling.vectors if in_vectors else 4 * tiling.vectors + 30 * segments)
+        resumed = tiles * (-(-g.group_channels // channels_of(tiling)) - 1) * CYCLES_OF_A_PANEL
         return g.groups * (
-            pack + -(-F // tiling.rows) * (tiling.cycles(columns, g.K) + 10 * tiles * tiling.rows * segments)
+            pack
+            + -(-F // tiling.rows)
+            * (tiling.cycles(columns, g.K, packed=True) + resumed + 10 * tiles * tiling.rows * pieces)
         )
 
+    def channels_of(tiling: Tiling) -> int:
+        return max(1, min(g.group_channels, PANEL_BYTES // (tiling.vectors * lanes * dtype.itemsize * taps)))
+
+    in_vectors = g.stride == (1, 1) and g.W == g.OW and has_sets(g, lanes)
     choices = [tile] if tile else target().tiles(integer=integer)
     tiling = min((Tiling.of(columns, choice, lanes) for choice in choices), key=cost)
     rows, width = tiling.rows, tiling.vectors * lanes
-    channels = max(1, min(g.group_channels, PANEL_BYTES // (width * dtype.itemsize * taps)))
+    channels = channels_of(tiling)
     blocks, tiles = -(-F // rows), tiling.number(columns)
     spans = axis_spans(g)
     sizes = (
         g.groups * tiles, g.groups, tiles, g.N, g.group_channels, g.H, g.W, F, blocks, g.K, g.OH, g.OW, channels,
         g.KH, g.KW, *g.stride, *g.dilation, top, left, shuffle,
     )  # fmt: skip
-    tables = pairs((k * width, 0) for k in range(g.K)), table(n for axis in spans for span in axis for n in span)
+    real = real_lanes(g, -(-g.OH * g.W // lanes) + tiling.vectors if in_vectors else 0, lanes)
+    sets = np.stack([sets_of(real), real.sum(axis=1)], axis=1)
+    tables = (
+        pairs((k * width, 0) for k in range(g.K)),
+        table(n for axis in spans for span in axis for n in span),
+        table(sets.reshape(-1)),
+    )
     scratch = (channels * taps + blocks * rows) * width
     idle = g.groups * tiling.computed(columns) * blocks * rows - g.P
     real_rows, real_columns = (sum(last - first for first, last in axis) for axis in spans)

@@ -13,6 +13,7 @@ from npconv.kernels.compile import entry
 from npconv.kernels.registers import RegisterTile
 from npconv.kernels.targets import target
 from npconv.kernels.tile import multiply_tile
+from npconv.memory import empty
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
@@ -129,11 +130,13 @@ def in_blocks(groups: int, rows: int) -> tuple[Callable[[Array], Array], Callabl
         filters = weight.reshape(groups, weight.shape[0] // groups, -1)
         F, K = filters.shape[1:]
         blocks = -(-F // rows)
-        packed = filters
+        padded = filters
         if blocks * rows > F:
-            packed = np.zeros((groups, blocks * rows, K), weight.dtype)
-            packed[:, :F] = filters
-        return np.ascontiguousarray(packed.reshape(groups, blocks, rows, K).swapaxes(2, 3)).reshape(-1)
+            padded = np.zeros((groups, blocks * rows, K), weight.dtype)
+            padded[:, :F] = filters
+        packed = empty((groups, blocks, K, rows), weight.dtype)
+        packed[...] = padded.reshape(groups, blocks, rows, K).swapaxes(2, 3)
+        return packed.reshape(-1)
 
     def pack_bias(bias: Array) -> Array:
         return pack(bias.reshape(-1, 1)) if bias.size else bias
@@ -226,11 +229,12 @@ class Tiling:
         wide = self.wide_tiles(columns)
         return (wide * self.vectors + (self.number(columns) - wide) * self.tail) * self.lanes
 
-    def cycles(self, columns: int, K: int) -> float:
+    def cycles(self, columns: int, K: int, *, packed: bool = False) -> float:
         """Estimate the cycles that all tiles of these columns take for one block of filters."""
         wide = self.wide_tiles(columns)
         tails = self.number(columns) - wide
-        return wide * tile_cycles(self.rows, self.vectors, K) + tails * tile_cycles(self.rows, self.tail, K)
+        one, other = (tile_cycles(self.rows, vectors, K, packed=packed) for vectors in (self.vectors, self.tail))
+        return wide * one + tails * other
 
     def tile(self, vectors: int, *, masked: bool = False) -> RegisterTile:
         """Return a tile; of a masked one every vector may reach over the image."""
@@ -244,7 +248,7 @@ class Tiling:
         return wide, TileKernel(multiply_tile, self.tile(self.tail, masked=masked), dtype)
 
 
-def tile_cycles(rows: int, vectors: int, taps: int) -> float:
+def tile_cycles(rows: int, vectors: int, taps: int, *, packed: bool = False) -> float:
     """Estimate the cycles of one dense tile: multiply-adds, four cycles before a sum can be used again, and loads.
 
     What loads cost was fitted to 64 -> 256, 256 -> 64 and 512 -> 512 channels with a 1x1 kernel, in tiles of 8x3, 6x4, 12x2, 4x6 and
@@ -252,4 +256,7 @@ def tile_cycles(rows: int, vectors: int, taps: int) -> float:
     needs two cycles for what others multiply and add in one has loaded everything by then.
     """
     each = rows * vectors / 2 + rows / 4 + vectors * (vectors - 1) / 4
+    if packed:
+        # Neighbouring vectors, each in a cache line of its own, come in time; a fifth is lost on weights, and at the ends of a panel.
+        each = max(0.6 * rows * vectors, 0.61 * (rows + vectors))
     return taps * max(rows * vectors / target().multiply_adds, each, 4) + 40 + 3 * rows * vectors

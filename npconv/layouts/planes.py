@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 
 from npconv.geometry import Geometry
-from npconv.layouts.layout import NotServedError
+from npconv.layouts.layout import MOST_SETS, Array, NotServedError
 
 # What a band reads stays in the second-level cache while one block of filters after another passes over it: planes, or x itself.
 PLANE_BYTES = 512 * 1024
 X_BYTES = 1024 * 1024
 # Beyond this a method that copies has no business copying.
 SCRATCH_BYTES = 64 * 1024 * 1024
+# Offsets of taps farther from the image than this would leave what indices can hold.
+FARTHEST = 2**60
 # Cycles to begin copying a run of neighbours, and to put a run of a tile in its place.
 CYCLES_OF_A_RUN = 12
 # Cycles to claim a unit of work and to find out where it lies.
@@ -128,3 +130,31 @@ def check_scratch(method: str, elements: int, dtype: np.dtype[Any]) -> None:
             f"method '{method}' would copy the padded planes of a group, {elements * dtype.itemsize} bytes, and it allows itself "
             f"{SCRATCH_BYTES}. Use method='im2col', which copies no planes."
         )
+
+
+def has_sets(g: Geometry, lanes: int) -> bool:
+    """Return whether x may be read through sets of lanes: they are few, and no tap is out of reach."""
+    few = g.KH * g.KW * -(-g.OH * g.W // lanes) <= MOST_SETS
+    near = max(d * k + sum(p) for d, k, p in zip(g.dilation, (g.KH, g.KW), g.padding, strict=True)) * g.W <= FARTHEST
+    return few and near
+
+
+def real_lanes(g: Geometry, vectors: int, lanes: int) -> Array:
+    """Return for each tap, vector of flat columns of x and lane whether it is inside the image."""
+    (top, _), (left, _) = g.padding
+    rows, columns = np.arange(g.OH), np.arange(g.W)
+    real = np.zeros((g.KH * g.KW, vectors * lanes), bool)
+    for kh in range(g.KH):
+        h = rows + kh * g.dilation[0] - top
+        for kw in range(g.KW):
+            w = columns + kw * g.dilation[1] - left
+            # After the last output of the last row there is nothing to read.
+            inside = (((h >= 0) & (h < g.H))[:, None] & (w >= 0) & (w < g.W)).reshape(-1)[: real.shape[1]]
+            real[kh * g.KW + kw, : inside.size] = inside
+    return real.reshape(-1, lanes)
+
+
+def sets_of(real: Array) -> Array:
+    """Return sets of lanes, as bits."""
+    sets: Array = real @ (1 << np.arange(real.shape[1]))
+    return sets

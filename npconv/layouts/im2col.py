@@ -18,7 +18,7 @@ from npconv.layouts.layout import (
     simplified,
     table,
 )
-from npconv.layouts.planes import has_sets, real_lanes, sets_of
+from npconv.layouts.planes import CYCLES_OF_A_RUN, CYCLES_OF_A_UNIT, has_sets, real_lanes, sets_of
 
 # A panel shares the first-level cache with the weights that stream past it.
 PANEL_BYTES = 24 * 1024
@@ -26,6 +26,8 @@ PANEL_BYTES = 24 * 1024
 # published networks.
 CYCLES_OF_A_VECTOR = 4.5
 CYCLES_OF_A_PANEL = 120
+# Cycles to find the next piece of a row that a tile covers, and to clear its place.
+CYCLES_OF_A_SEGMENT = 30
 
 
 def im2col_layout(
@@ -41,15 +43,14 @@ def im2col_layout(
 
     def cost(tiling: Tiling) -> float:
         tiles, segments = tiling.computed(columns) / (tiling.vectors * lanes), 1 + tiling.vectors * lanes / g.OW
-        # Pieces that a tile lies in where it has to be stored apart.
-        pieces = segments if g.N > 1 else 0
-        pack = tiles * g.K * (CYCLES_OF_A_VECTOR * tiling.vectors if in_vectors else 4 * tiling.vectors + 30 * segments)
+        # Pixels two apart are read two vectors at a time, others one by one.
+        gathered = {1: 4, 2: 6}.get(g.stride[1], lanes) * tiling.vectors + CYCLES_OF_A_SEGMENT * segments
+        pack = tiles * (g.K * (CYCLES_OF_A_VECTOR * tiling.vectors if in_vectors else gathered) + CYCLES_OF_A_UNIT)
         resumed = tiles * (-(-g.group_channels // channels_of(tiling)) - 1) * CYCLES_OF_A_PANEL
-        return g.groups * (
-            pack
-            + -(-F // tiling.rows)
-            * (tiling.cycles(columns, g.K, packed=True) + resumed + 10 * tiles * tiling.rows * pieces)
-        )
+        # Tiles that are not kept whole, or lie in several images, are put in their places afterwards.
+        apart = tiles if g.N > 1 else int(columns % (tiling.vectors * lanes) > 0)
+        stored = apart * tiling.rows * segments * CYCLES_OF_A_RUN
+        return g.groups * (pack + -(-F // tiling.rows) * (tiling.cycles(columns, g.K, packed=True) + resumed + stored))
 
     def channels_of(tiling: Tiling) -> int:
         return max(1, min(g.group_channels, PANEL_BYTES // (tiling.vectors * lanes * dtype.itemsize * taps)))

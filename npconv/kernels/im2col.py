@@ -82,7 +82,7 @@ def pack_vectors(sizes, real, x, n, g, c_first, c_stop, q, vectors, panel, width
     tile = line(x)
     taps = KH * KW
     sets = real.size // (2 * taps)
-    moved = 0
+    inside = 0
     x0 = ((n * groups + g) * C + c_first) * H * W + q
     for kh in range(KH):
         for kw in range(KW):
@@ -92,13 +92,13 @@ def pack_vectors(sizes, real, x, n, g, c_first, c_stop, q, vectors, panel, width
             target = tap * width
             for _ in range(c_first, c_stop):
                 for v in range(vectors):
-                    inside = load_lanes(tile, x, source + v * tile.lanes, element(real, first + 2 * v))
-                    store(panel, target + v * tile.lanes, inside)
+                    pixels = load_lanes(tile, x, source + v * tile.lanes, element(real, first + 2 * v))
+                    store(panel, target + v * tile.lanes, pixels)
                 source += H * W
                 target += taps * width
             for v in range(vectors):
-                moved += real[first + 2 * v + 1] * (c_stop - c_first)
-    return moved
+                inside += element(real, first + 2 * v + 1)
+    return inside * (c_stop - c_first)
 
 
 @kernel

@@ -16,6 +16,7 @@ from npconv.kernels.registers import (
     line,
     load,
     multiply,
+    prefetch,
     put,
     row_registers,
     splat,
@@ -38,6 +39,7 @@ def filterwise(tile, sizes, offsets, views, x, w, bias, y, counter, tally, scrat
     width = tile[1] * line(x).lanes
     margin = pixels * sw
     sums = scratch.size - pixels * width
+    ahead = (2 * pixels - 1) * sw
     additions = K if bias.size > 0 else K - 1
     unit = claim(counter)
     while unit < units:
@@ -69,7 +71,7 @@ def filterwise(tile, sizes, offsets, views, x, w, bias, y, counter, tally, scrat
                     t_pitch = apart if whole else pixels
                     start = x0 + r * sh * pitch + q * sw
                     run_tile(
-                        tile[2], w, block * K, source, start, offsets, 0, K, offsets, sw, bias, b0, target, t0, t_pitch, tally,
+                        tile[2], w, block * K, source, start, offsets, 0, K, offsets, sw, ahead, bias, b0, target, t0, t_pitch, tally,
                     )  # fmt: skip
                     if not whole:
                         store_tile(scratch, sums + column - q, pixels, y, y0, apart, filters, column, last, OW, OW, OW)
@@ -82,11 +84,11 @@ def filterwise(tile, sizes, offsets, views, x, w, bias, y, counter, tally, scrat
 
 
 @kernel
-def multiply_filters(tile, w, w0, x, x0, offsets, first, last, real, sw, bias, b0, y, y0, pitch, tally):
+def multiply_filters(tile, w, w0, x, x0, offsets, first, last, real, sw, ahead, bias, b0, y, y0, pitch, tally):
     """y[y0 + f*pitch + m] = sum over taps k of w[w0 + k*width + f] * x[x0 + offsets[2*k] + m*sw], taps `first` to `last` - 1 in order.
 
     Row m of the tile is a pixel, its ``width = vectors * lanes`` columns f are filters. Starts from bias[b0 + f], or where b0 < 0 from the
-    first product. The caller guarantees that all pixels can be read, and as many elements as the tile has rows written for every filter.
+    first product. Where `ahead` is not 0, the pixel so far on is fetched, which the next tile will read. The caller guarantees that all pixels can be read, and as many elements as the tile has rows written for every filter.
     """
     acc = accumulators(tile, x)
     row = row_registers(tile, x)
@@ -113,6 +115,8 @@ def multiply_filters(tile, w, w0, x, x0, offsets, first, last, real, sw, bias, b
     for k in range(start, last):
         for v in range(tile.vectors):
             put(row, v, load(weights, w, w0 + k * width + v * tile.lanes))
+        if ahead > 0:
+            prefetch(x, x0 + offsets[2 * k] + ahead)
         for m in range(tile.rows):
             a = splat(tile, x, x0 + offsets[2 * k] + m * step)
             for v in range(tile.vectors):

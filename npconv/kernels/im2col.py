@@ -59,7 +59,7 @@ def im2col(tile, tail, sizes, offsets, spans, real, x, w, bias, y, counter, tall
                     s0 = (n * groups * F + plane + b * rows * shuffle) * P + of_image
                 pitch = shuffle * P if b < placed else width
                 run_tile(
-                    code, w, block * K, packed, x0, offsets, c * taps, c_stop * taps, offsets, 0, bias, b0, target, s0, pitch, tally,
+                    code, w, block * K, packed, x0, offsets, c * taps, c_stop * taps, offsets, 0, 0, bias, b0, target, s0, pitch, tally,
                 )  # fmt: skip
         for b in range(placed, blocks):
             filters = min(rows, F - b * rows)

@@ -219,6 +219,15 @@ def emit_element(context, builder, signature, args):
     return builder.load(element_pointer(context, builder, signature.args[0], args[0], args[1]))
 
 
+@lowers(registers.prefetch, lambda array, i: types.void(array, types.intp))
+def emit_prefetch(context, builder, signature, args):
+    pointer = element_pointer(context, builder, signature.args[0], args[0], args[1])
+    # Not to be written, wanted in every cache, and data.
+    how = [ir.Constant(INT32, number) for number in (0, 3, 1)]
+    intrinsic(builder, "llvm.prefetch.p0", ir.VoidType(), [builder.bitcast(pointer, cgutils.voidptr_t), *how])
+    return context.get_dummy_value()
+
+
 @lowers(registers.splat, lambda tile, array, i: VectorType(array.dtype, tile.lanes)(tile, array, types.intp))
 def emit_splat(context, builder, signature, args):
     value = builder.load(element_pointer(context, builder, signature.args[1], args[1], args[2]))

@@ -107,6 +107,10 @@ def element(array: Array, i: int) -> Any:
     return array[i]
 
 
+def prefetch(array: Array, i: int) -> None:
+    """Have the cache line of `array[i]` fetched while other work goes on; nothing happens where there is no such element."""
+
+
 def splat(tile: RegisterTile, array: Array, i: int) -> Array:
     """Return a vector with `array[i]` in every lane."""
     _check(array, i)

@@ -11,6 +11,7 @@ from npconv.kernels.registers import (
     load,
     load_lanes,
     multiply,
+    prefetch,
     put,
     row_registers,
     splat,
@@ -27,11 +28,12 @@ MUL, ADD, IDLE_MUL, IDLE_ADD, ZEROS, MOVED = range(6)
 
 
 @kernel
-def multiply_tile(tile, w, w0, x, x0, offsets, first, last, real, r0, bias, b0, y, y0, pitch, tally):
+def multiply_tile(tile, w, w0, x, x0, offsets, first, last, real, r0, ahead, bias, b0, y, y0, pitch, tally):
     """y[y0 + m*pitch + q] = sum over taps k of w[w0 + k*rows + m] * x[x0 + offsets[k] + q], taps `first` to `last` - 1 in order.
 
     Here offsets[k] is ``offsets[2*k]``. Goes on from the sums in y when first > 0; else starts from bias[b0 + m], or where b0 < 0 from the
     first product. Of a vector v that is not inner, only the lanes real[r0 + offsets[2*k + 1] + v] are read, and the others are zeros.
+    Where `ahead` is not 0, pixels so far on are fetched, which the next tile will read.
     The caller guarantees that all others can be read, and ``vectors * lanes`` elements written in every row.
     """
     acc = accumulators(tile, x)
@@ -57,6 +59,9 @@ def multiply_tile(tile, w, w0, x, x0, offsets, first, last, real, r0, bias, b0, 
                 mul += tile.lanes
     for k in range(start, last):
         read_pixels(tile, row, x, x0, offsets, k, real, r0)
+        if ahead > 0:
+            for v in range(tile.vectors):
+                prefetch(x, x0 + offsets[2 * k] + ahead + v * tile.lanes)
         for m in range(tile.rows):
             a = splat(tile, w, w0 + k * tile.rows + m)
             for v in range(tile.vectors):

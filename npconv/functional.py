@@ -1,5 +1,6 @@
 """Convolution and its relatives as functions: check the call, plan it, run it, count it."""
 
+import functools
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -296,7 +297,9 @@ def _convolve(
     out: Any, return_counts: bool, shuffle_groups: int = 1,
 ) -> Any:  # fmt: skip
     x, weight = as_array(operation, "x", x), as_array(operation, "weight", weight)
-    geometry = conv2d_geometry(
+    plain = type(stride) is type(padding) is type(dilation) is type(groups) is int
+    describe = _described if plain else conv2d_geometry
+    geometry = describe(
         x.shape, weight.shape, stride=stride, padding=padding, dilation=dilation, groups=groups, operation=operation
     )
     dtypes = result_dtypes(operation, x.dtype, weight.dtype)
@@ -306,6 +309,10 @@ def _convolve(
     counted = return_counts or is_counting()
     chosen, counts = _compute(operation, geometry, x, weight, terms, dtypes, method, y, counted, shuffle_groups)
     return _handed_over(operation, chosen, x, weight, y, counts, return_counts)
+
+
+# What `conv2d_geometry` said of a call before. Of plain integers alone: True is no 1 here, though they are equal.
+_described: Any = functools.lru_cache(maxsize=128)(conv2d_geometry)
 
 
 def _compute(

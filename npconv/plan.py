@@ -26,6 +26,7 @@ UNITS_PER_THREAD = 4
 LARGEST_MULTIPLIER = 4
 LARGEST_EXTENT = 2**62
 LARGEST_COUNT_IN_FLOAT32 = 2**24
+SPARE_BYTES = 1024 * 1024
 # Cycles to put an element of the result in its place afterwards, where a shuffle is not done on the way to memory.
 CYCLES_OF_A_MOVE = 0.5
 
@@ -114,7 +115,9 @@ class Conv2dPlan:
         self._weight = flat(self.layout.pack(weight.astype(self._accumulator, copy=False)), self._accumulator)
         terms = np.empty(0, self._accumulator) if bias is None else bias.astype(self._accumulator, copy=False)
         self._terms = flat(self.layout.pack_bias(terms), self._accumulator)
-        self._workspaces: list[Workspace] = []
+        # A small workspace is left for the next plan of this layout, such as that of the next functional call.
+        small = self.layout.scratch * self.num_threads * self._accumulator.itemsize <= SPARE_BYTES
+        self._workspaces: list[Workspace] = self.layout.spare.setdefault(self.num_threads, []) if small else []
 
     def __call__(self, x: Any, out: Any = None, return_counts: bool = False) -> Any:
         """Convolve x.

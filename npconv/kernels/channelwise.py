@@ -59,7 +59,8 @@ def channelwise(tile, window, sizes, offsets, x, w, bias, y, counter, tally, scr
                     t_pitch = multiplier * OH * OW if whole else pixels
                     start = (r * sh * pitch + q * sw) * lanes
                     run_tile(
-                        tile[2], w, of_block * K, packed, start, offsets, 0, K, offsets, sw * lanes, 0, bias, b0, target, t0, t_pitch, tally,
+                        tile[2], w, of_block * K, packed, start, offsets, 0, K, offsets, sw * lanes, 0, bias, b0, target, t0, t_pitch,
+                        tally,
                     )  # fmt: skip
                     if not whole:
                         store_tile(

@@ -88,7 +88,8 @@ def multiply_filters(tile, w, w0, x, x0, offsets, first, last, real, sw, ahead, 
     """y[y0 + f*pitch + m] = sum over taps k of w[w0 + k*width + f] * x[x0 + offsets[2*k] + m*sw], taps `first` to `last` - 1 in order.
 
     Row m of the tile is a pixel, its ``width = vectors * lanes`` columns f are filters. Starts from bias[b0 + f], or where b0 < 0 from the
-    first product. Where `ahead` is not 0, the pixel so far on is fetched, which the next tile will read. The caller guarantees that all pixels can be read, and as many elements as the tile has rows written for every filter.
+    first product. Where `ahead` is not 0, the pixel so far on is fetched, which the next tile will read. The caller guarantees that all
+    pixels can be read, and as many elements as the tile has rows written for every filter.
     """
     acc = accumulators(tile, x)
     row = row_registers(tile, x)

@@ -66,8 +66,10 @@ def im2col_layout(
         g.groups * tiles, g.groups, tiles, g.N, g.group_channels, g.H, g.W, F, blocks, g.K, g.OH, g.OW, channels,
         g.KH, g.KW, *g.stride, *g.dilation, top, left, shuffle,
     )  # fmt: skip
-    real = real_lanes(g, -(-g.OH * g.W // lanes) + tiling.vectors if in_vectors else 0, lanes)
-    sets = np.stack([sets_of(real), real.sum(axis=1)], axis=1)
+    sets = np.empty((0, 2), np.int64)
+    if in_vectors:
+        real = real_lanes(g, -(-g.OH * g.W // lanes) + tiling.vectors, lanes)
+        sets = np.stack([sets_of(real), real.sum(axis=1)], axis=1)
     tables = (
         pairs((k * width, 0) for k in range(g.K)),
         table(n for axis in spans for span in axis for n in span),

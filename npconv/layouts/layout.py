@@ -1,7 +1,7 @@
 """What a layout is, and what the layouts of several methods have in common."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -60,6 +60,8 @@ class Layout:
         Elements of the input that are copied.
     cycles : float
         Estimated time of one thread.
+    spare : dict
+        By number of threads, workspaces that no call uses now; see `npconv.plan`.
     """
 
     method: str
@@ -75,6 +77,7 @@ class Layout:
     idle: int
     moved: int
     cycles: float
+    spare: dict[int, list[Any]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def tail(self) -> str:

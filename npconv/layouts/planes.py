@@ -156,5 +156,7 @@ def real_lanes(g: Geometry, vectors: int, lanes: int) -> Array:
 
 def sets_of(real: Array) -> Array:
     """Return sets of lanes, as bits."""
-    sets: Array = real @ (1 << np.arange(real.shape[1]))
+    sets = np.zeros(len(real), np.int64)
+    for lane, inside in enumerate(real.T):
+        sets |= inside.astype(np.int64) << lane
     return sets

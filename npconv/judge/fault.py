@@ -128,7 +128,7 @@ def with_bias(change: Callable[[Array, Geometry], Array | None]) -> Mistake:
 
 def stored(change: Callable[[Array], Array]) -> Mistake:
     """Return the mistake of storing the right outputs in other places: `change` rearranges an array of all of them."""
-    return lambda right: replace(right, order=change(_outputs(right.geometry)))
+    return lambda right: _in_order(right, change(_outputs(right.geometry)))
 
 
 def left_out(where: Callable[[Geometry], Any]) -> Mistake:
@@ -137,7 +137,7 @@ def left_out(where: Callable[[Geometry], Any]) -> Mistake:
     def mistake(right: Reading) -> Reading:
         outputs = _outputs(right.geometry)
         outputs[where(right.geometry)] = OUTSIDE
-        return replace(right, order=outputs)
+        return _in_order(right, outputs)
 
     return mistake
 
@@ -145,6 +145,11 @@ def left_out(where: Callable[[Geometry], Any]) -> Mistake:
 def finished(kind: str, amount: int = 0) -> Mistake:
     """Return the mistake of changing each right output, as `npconv.judge.finish` spells out."""
     return lambda right: replace(right, finish=kind, amount=amount)
+
+
+def _in_order(right: Reading, outputs: Array) -> Reading:
+    """Return the reading whose outputs are stored in this order, `right` itself if that is theirs already."""
+    return right if np.array_equal(outputs, _outputs(right.geometry)) else replace(right, order=outputs)
 
 
 def _outputs(geometry: Geometry) -> Array:

@@ -1,5 +1,6 @@
 """Memory for arrays: whether there is room, and where an array begins."""
 
+import ctypes
 import functools
 import math
 import os
@@ -63,17 +64,15 @@ def allocated(operation: str, what: str, shape: Shape, dtype: DType) -> Array:
 
 def empty(shape: Shape, dtype: DType) -> Array:
     """Return an uninitialised array; one of many elements begins on a cache line, which a few are not worth finding."""
-    elements = math.prod(shape)
-    if elements * dtype.itemsize < WORTH_ALIGNING or dtype.hasobject:
-        return np.empty(shape, dtype)
-    return aligned(elements, dtype).reshape(shape)
+    small = math.prod(shape) * dtype.itemsize < WORTH_ALIGNING
+    return np.empty(shape, dtype) if small or dtype.hasobject else aligned(shape, dtype)
 
 
-def aligned(elements: int, dtype: DType) -> Array:
-    """Return uninitialised elements that begin on a cache line and share none with other memory: no vector of them lies in two lines."""
-    room = np.empty(elements * dtype.itemsize + 2 * LINE_BYTES, np.uint8)
-    start = -room.ctypes.data % LINE_BYTES
-    return room[start : start + elements * dtype.itemsize].view(dtype)
+def aligned(shape: Shape, dtype: DType) -> Array:
+    """Return an uninitialised array that begins on a cache line and shares none with other memory."""
+    room = np.empty(math.prod(shape) * dtype.itemsize + 2 * LINE_BYTES, np.uint8)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(room.data))
+    return np.ndarray(shape, dtype, room, -address % LINE_BYTES)
 
 
 def _no_room(operation: str, what: str, shape: Shape, dtype: DType, limit: str) -> MemoryError:

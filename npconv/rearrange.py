@@ -141,7 +141,7 @@ def im2col(
     sizes = (units, g.H, g.W, g.KH, g.KW, g.OH, g.OW, *g.stride, *g.dilation, g.padding[0][0], g.padding[1][0])
     arrays = (_spans(g), flat(x, x.dtype).view(bits), columns.reshape(-1).view(bits))
     moved = _share_units(unfold, (sizes, *arrays), columns.size)
-    _record("im2col", "im2col", x, columns, OpCount(moved=int(moved[MOVED])))
+    _record("im2col", "im2col", x, columns, moved=moved[MOVED])
     return columns
 
 
@@ -203,7 +203,7 @@ def col2im(
     tally = _share_units(fold, (sizes, _spans(g), flat(columns, accumulator), sums), columns.size)
     with np.errstate(over="ignore"):
         x[...] = sums.reshape(x.shape)
-    _record("col2im", "col2im", columns, x, OpCount(add=int(tally[ADD])))
+    _record("col2im", "col2im", columns, x, add=tally[ADD])
     return x
 
 
@@ -233,7 +233,7 @@ def _shuffled(operation: str, x: Any, groups: int, *, inverse: bool) -> Array:
     blocks = -(-members // block)
     sizes = (N * blocks, interleaved, members, plane, blocks, block)
     tally = _share_units(shuffle, (sizes, flat(x, x.dtype).view(bits), y.reshape(-1).view(bits)), y.size)
-    _record(operation, "shuffle", x, y, OpCount(moved=int(tally[MOVED])))
+    _record(operation, "shuffle", x, y, moved=tally[MOVED])
     return y
 
 
@@ -247,10 +247,11 @@ def _share_units(kernel: Any, arguments: tuple[Any, ...], elements: int) -> Arra
     counter, tallies = np.zeros(1, np.int64), np.zeros((num_threads, TALLIES), np.int64)
     if elements:
         share(lambda thread: kernel(*arguments, counter, tallies[thread]), num_threads)
-    total: Array = tallies.sum(axis=0)
+    total: Array = tallies[0] if num_threads == 1 else tallies.sum(axis=0)
     return total
 
 
-def _record(operation: str, method: str, x: Array, y: Array, counts: OpCount) -> None:
+def _record(operation: str, method: str, x: Array, y: Array, **tallied: Any) -> None:
     if is_counting():
+        counts = OpCount(**{name: int(number) for name, number in tallied.items()})
         record(CountRecord(operation, method, x.shape, None, y.shape, counts))

@@ -32,12 +32,12 @@ class Workspace:
     @classmethod
     def of(cls, layout: Layout, num_threads: int) -> "Workspace":
         """Return the workspace of a layout for a number of threads."""
-        counters = aligned((1 + num_threads) * TALLIES, np.dtype(np.int64)).reshape(-1, TALLIES)
+        counters = aligned((1 + num_threads, TALLIES), np.dtype(np.int64))
         own: list[tuple[Array, ...]] = []
         for tally in counters[1:]:
             scratch: tuple[Array, ...] = ()
             if layout.scratch:
-                written = aligned(layout.scratch, layout.dtype)
+                written = aligned((layout.scratch,), layout.dtype)
                 packed = written.view()
                 packed.flags.writeable = False
                 scratch = written, packed

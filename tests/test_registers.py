@@ -29,6 +29,7 @@ from npconv.kernels.registers import (
     load_turned,
     move_up,
     multiply,
+    prefetch,
     put,
     row_registers,
     splat,
@@ -105,6 +106,10 @@ def copy_some_written(tile: RegisterTile, source: Array, i: int, target: Array, 
 
 def copy_gathered(tile: RegisterTile, source: Array, i: int, stride: int, lanes: int, target: Array) -> None:
     store(target, 0, gather_lanes(tile, source, i, stride, lanes))
+
+
+def fetch(tile: RegisterTile, array: Array, i: int) -> None:
+    prefetch(array, i)
 
 
 def fill(tile: RegisterTile, source: Array, i: int, target: Array, t: int) -> None:
@@ -315,6 +320,14 @@ def test_masked_lanes_may_lie_outside_the_array(dtype: str) -> None:
         assert gathered[0 if lanes == 1 else last].tobytes() == source[0].tobytes()
         for nowhere in (-1000, 1000):
             assert run_both(copy_some_written, tile, vector, 0, before, nowhere, 0).tobytes() == before.tobytes()
+
+
+@each_number
+def test_prefetching_changes_nothing_inside_an_array_or_out(dtype: str) -> None:
+    array = any_bits(dtype, 5)
+    for i in (0, 4, -1, -(10**15), 10**15):
+        assert run_both(fetch, full_tile(dtype), array, i).tobytes() == array.tobytes()
+    assert any("@llvm.prefetch" in text for text in compiled(fetch).inspect_llvm().values())
 
 
 @each_element

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
-from bench.layers import Array, Layer, aligned
+from bench.layers import Array, Layer
 from bench.timed import Timed
+from npconv.memory import aligned
 
 
 class Engine(Timed, ABC):
@@ -68,7 +69,7 @@ class Npconv(Engine):
         import npconv as nc
 
         plan = nc.plan_conv2d(x.shape, weight, **layer.options, num_threads=self.threads)
-        y = aligned(layer.geometry.y_shape, x.dtype.name)
+        y = aligned(layer.geometry.y_shape, x.dtype)
         return {plan.method: lambda: plan(x, out=y)}
 
 
@@ -166,7 +167,7 @@ class OnnxRuntime(Engine):
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         session = onnxruntime.InferenceSession(onnx_model(layer, weight), options, providers=["CPUExecutionProvider"])
-        y = aligned(layer.geometry.y_shape, x.dtype.name)
+        y = aligned(layer.geometry.y_shape, x.dtype)
         binding = session.io_binding()
         for bind, name, array in ((binding.bind_input, "x", x), (binding.bind_output, "y", y)):
             bind(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)

@@ -1,12 +1,12 @@
 """A layer that is measured: its class, what it has to compute and to move, and the arrays that it runs on."""
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from npconv.geometry import Geometry, conv2d_geometry
+from npconv.memory import aligned
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
@@ -86,17 +86,9 @@ class Layer:
         """Return x and weight, normally distributed, the same in every process, where the libraries' own allocators would put them."""
         g = self.geometry
         rng = np.random.default_rng((*g.x_shape, *g.weight_shape, *g.stride))
-        x, weight = aligned(g.x_shape, dtype), aligned(g.weight_shape, dtype)
+        x, weight = (aligned(shape, np.dtype(dtype)) for shape in (g.x_shape, g.weight_shape))
         x[...], weight[...] = rng.standard_normal(g.x_shape), rng.standard_normal(g.weight_shape)
         return x, weight
-
-
-def aligned(shape: tuple[int, ...], dtype: str) -> Array:
-    """Return an array that begins on a cache line, as arrays of all measured libraries do, NumPy's by chance only."""
-    size = np.dtype(dtype).itemsize * math.prod(shape)
-    room = np.empty(size + 64, np.uint8)
-    start = -room.ctypes.data % 64
-    return room[start : start + size].view(dtype).reshape(shape)
 
 
 def product(rows: int, columns: int, *, short: bool = False) -> str:

@@ -16,7 +16,7 @@ KERNELS = Path(npconv.__file__).parent / "kernels"
 PACKAGE = "npconv.kernels"
 TALLY = "tally"
 # Calls that have no effect but their value.
-PURE = {"abs", "int", "len", "max", "min", "range", "lanes_below"}
+PURE = {"abs", "int", "len", "max", "min", "range", "element", "lanes_below"}
 
 
 def kernel_trees() -> dict[str, ast.Module]:

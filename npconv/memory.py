@@ -63,7 +63,7 @@ def allocated(operation: str, what: str, shape: Shape, dtype: DType) -> Array:
 
 
 def empty(shape: Shape, dtype: DType) -> Array:
-    """Return an uninitialised array; one of many elements begins on a cache line, which a few are not worth finding."""
+    """Return an uninitialised array; from `WORTH_ALIGNING` bytes on it begins on a cache line, below where NumPy puts it, as objects do."""
     small = math.prod(shape) * dtype.itemsize < WORTH_ALIGNING
     return np.empty(shape, dtype) if small or dtype.hasobject else aligned(shape, dtype)
 

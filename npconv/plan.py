@@ -26,12 +26,13 @@ UNITS_PER_THREAD = 4
 LARGEST_MULTIPLIER = 4
 LARGEST_EXTENT = 2**62
 LARGEST_COUNT_IN_FLOAT32 = 2**24
+# Workspaces up to this size outlive their plan, one for each of the most calls that ran at once.
 SPARE_BYTES = 1024 * 1024
 # Cycles to put an element of the result in its place afterwards, where a shuffle is not done on the way to memory.
 CYCLES_OF_A_MOVE = 0.5
 
 
-# A layout may hold sets of lanes, two megabytes of them at worst and some hundred kilobytes where images have 224 x 224 pixels.
+# A layout may hold sets of lanes, four megabytes of them at worst and some hundred kilobytes where images have 224 x 224 pixels.
 @functools.lru_cache(maxsize=128)
 def choose(
     geometry: Geometry, dtype: np.dtype[Any], method: str, num_threads: int, shuffle: int = 1
@@ -117,7 +118,7 @@ class Conv2dPlan:
         self._terms = flat(self.layout.pack_bias(terms), self._accumulator)
         # A small workspace is left for the next plan of this layout, such as that of the next functional call.
         small = self.layout.scratch * self.num_threads * self._accumulator.itemsize <= SPARE_BYTES
-        self._workspaces: list[Workspace] = self.layout.spare.setdefault(self.num_threads, []) if small else []
+        self._workspaces: list[Workspace] = self.layout.spare if small else []
 
     def __call__(self, x: Any, out: Any = None, return_counts: bool = False) -> Any:
         """Convolve x.

@@ -36,7 +36,7 @@ MANY_TILES = {
     "dilations": Case((1, 2, 8, 37), (4, 2, 3, 3), dilation=(3, 2), padding=(3, 1)),
     "groups": Case((1, 6, 5, 17), (12, 2, 2, 3), groups=3, padding=1),
     "pointwise": Case((2, 5, 7, 9), (17, 5, 1, 1)),
-    "channels beyond one panel": Case((1, 31, 2, 5), (2, 31, 3, 3), padding=1),
+    "channels beyond one panel": Case((1, 31, 3, 13), (4, 31, 3, 3), padding=1),
     "depthwise": Case((1, 4, 6, 35), (4, 1, 3, 3), groups=4, padding=1),
     "depthwise, dilated": Case((2, 2, 9, 23), (2, 1, 3, 4), groups=2, dilation=(2, 3), padding=(3, 4)),
     "depthwise, stride 2": Case((2, 2, 7, 70), (2, 1, 3, 3), groups=2, stride=2, padding=1),

@@ -68,8 +68,8 @@ def direct(tile, tail, sizes, offsets, views, real, x, w, bias, y, counter, tall
                 t0 = y0 + q if whole else sums
                 t_pitch = apart if whole else width
                 r0 = (first + q) // lanes
-                # The first block of filters is the first to read the band; for the others it is near.
-                ahead = width if b == 0 else 0
+                # The first block of filters is the first to read a band of x; for the others, and where it was copied, it is near.
+                ahead = width if b == 0 and not copies else 0
                 run_tile(
                     code, w, block * K, source, x0 + q, offsets, 0, K, real, r0, ahead, bias, b0, target, t0, t_pitch, tally,
                 )  # fmt: skip

@@ -39,7 +39,6 @@ def filterwise(tile, sizes, offsets, views, x, w, bias, y, counter, tally, scrat
     width = tile[1] * line(x).lanes
     margin = pixels * sw
     sums = scratch.size - pixels * width
-    ahead = (2 * pixels - 1) * sw
     additions = K if bias.size > 0 else K - 1
     unit = claim(counter)
     while unit < units:
@@ -54,6 +53,8 @@ def filterwise(tile, sizes, offsets, views, x, w, bias, y, counter, tally, scrat
         else:
             x0 += first * sh * W
         source = packed if copies else x
+        # The last pixel of the next tile: it may lie in a line that no tile has read yet.
+        ahead = 0 if copies else (2 * pixels - 1) * sw
         for b in range(blocks):
             block = (g * blocks + b) * width
             filters = min(width, F - b * width)

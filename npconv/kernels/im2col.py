@@ -17,7 +17,7 @@ def im2col(tile, tail, sizes, offsets, spans, real, x, w, bias, y, counter, tall
     x (N, groups, C, H, W); w [group][block][k][rows]; y (N, groups, F, OH, OW); spans: for each kernel row, then each kernel
     column, the first and past-the-last output index at which it meets the image. The last tile of a group is a `tail` if that is enough.
     Where the output is as wide as the image and there is no stride, real [tap][vector of columns] holds the sets of lanes that are inside
-    the image, and how many they are.
+    the image, and how many they are; elsewhere, and where they would be too many, it is empty.
     """
     (units, groups, tiles, N, C, H, W, F, blocks, K, OH, OW, channels) = sizes[:13]
     shuffle = sizes[21]

@@ -1,4 +1,4 @@
-"""The compiled form of `npconv.kernels.registers`: each operation as a Numba type rule and the LLVM it becomes."""
+"""The compiled form of `npconv.kernels.registers`: an operation as a Numba type rule and the LLVM it becomes; two are in `turning`."""
 
 from collections.abc import Callable
 from typing import Any

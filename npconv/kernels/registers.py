@@ -3,8 +3,9 @@
 A kernel takes a `RegisterTile` as its first argument and walks ``range(tile.rows)``, ``range(tile.vectors)``. Compiled, the tile is
 empty: its *type* carries the numbers, so these loops unroll and the accumulators live in the CPU's vector registers.
 
-Each operation here is the *twin* of one in `npconv.kernels.lowering`: it is what runs when the JIT is off, it says what the compiled
-form does, and it gives the same bits. A vector is a small NumPy array, never changed in place; registers are a list of vectors.
+Each operation here is the *twin* of one in `npconv.kernels.lowering` or `npconv.kernels.turning`: it is what runs when the JIT is
+off, it says what the compiled form does, and it gives the same bits. A vector is a small NumPy array, never changed in place;
+registers are a list of vectors.
 """
 
 import ctypes
@@ -30,8 +31,9 @@ class RegisterTile:
     """A block of accumulators: `rows` rows of `vectors` vectors of `lanes` neighbouring outputs, for `planes` planes at once.
 
     A row is a filter for the dense kernels, a row of the image for the depthwise one, which takes in as many rows of the image at a
-    time as there are `phases`. `load` reads lanes that lie `step` elements apart. Both are 1 or 2, and 0 for any other number. The first
-    and the last `edge` vectors of a row may reach over the ends of the image; the others do not.
+    time as there are `phases`, 1 or 2. `load` reads lanes that lie `step` elements apart, 1 or 2; of filterwise tiles it is the pixels
+    that do, up to 4 apart. 0 stands for any other number of either. The first and the last `edge` vectors of a row may reach over the
+    ends of the image; the others do not.
     """
 
     __slots__ = ("edge", "lanes", "phases", "planes", "rows", "step", "vectors")

@@ -1,6 +1,6 @@
 """How each method lays one geometry out for its kernel: tile, sizes, tables, packed weights, scratch, and what it will waste.
 
-A layout is all that a kernel needs besides the arrays, and it depends on the geometry alone.
+A layout is all that a kernel needs besides the arrays, and what it says depends on the geometry alone.
 """
 
 from typing import Any

@@ -152,8 +152,7 @@ def planes_for(g: Geometry, width: int, lanes: int) -> list[Planes]:
         if not of_x.masked and width <= (g.OH - 1) * g.W + g.OW:
             # No zeros to put around x, and no tile wider than all there is to read.
             return [of_x]
-        # Only these CPUs have registers for sets of lanes.
-        if of_x.masked and g.OW <= g.W and target().vector_bytes == 64 and has_sets(g, lanes):
+        if of_x.masked and g.OW <= g.W and has_sets(g, lanes):
             return [of_x, Planes.padded(g), Planes.shifted(g)]
     return [Planes.padded(g), Planes.shifted(g)]
 

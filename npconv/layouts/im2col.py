@@ -42,14 +42,17 @@ def im2col_layout(
     F, integer = g.group_filters, dtype.kind == "i"
 
     def cost(tiling: Tiling) -> float:
-        tiles, segments = tiling.computed(columns) / (tiling.vectors * lanes), 1 + tiling.vectors * lanes / g.OW
+        width = tiling.vectors * lanes
+        tiles, segments, plane = tiling.computed(columns) / width, 1 + width / g.OW, g.OH * g.OW
         # Pixels two apart are read two vectors at a time, others one by one.
         gathered = {1: 4, 2: 6}.get(g.stride[1], lanes) * tiling.vectors + CYCLES_OF_A_SEGMENT * segments
-        pack = tiles * (g.K * (CYCLES_OF_A_VECTOR * tiling.vectors if in_vectors else gathered) + CYCLES_OF_A_UNIT)
+        # Of images that do not end with a vector, all but the first begin within one.
+        whole = in_vectors and (g.N == 1 or plane % lanes == 0)
+        pack = tiles * (g.K * (CYCLES_OF_A_VECTOR * tiling.vectors if whole else gathered) + CYCLES_OF_A_UNIT)
         resumed = tiles * (-(-g.group_channels // channels_of(tiling)) - 1) * CYCLES_OF_A_PANEL
-        # Tiles that are not kept whole, or lie in several images, are put in their places afterwards.
-        apart = tiles if g.N > 1 else int(columns % (tiling.vectors * lanes) > 0)
-        stored = apart * tiling.rows * segments * CYCLES_OF_A_RUN
+        # Tiles that lie in several images, or end behind the last, are put in their places afterwards.
+        apart = min(tiles, g.N) * (plane % width > 0)
+        stored = apart * tiling.rows * (1 + width / plane) * CYCLES_OF_A_RUN
         return g.groups * (pack + -(-F // tiling.rows) * (tiling.cycles(columns, g.K, packed=True) + resumed + stored))
 
     def channels_of(tiling: Tiling) -> int:

@@ -18,7 +18,7 @@ from npconv.memory import empty
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 
-# Sets of lanes that a plan writes down at most: 2 MiB of them, an image of 680 x 680 pixels for a 3x3 kernel.
+# Sets of lanes that a plan writes down at most: 4 MiB of tables, an image of 680 x 680 pixels for a 3x3 kernel.
 MOST_SETS = 2**18
 # Taps of a filter whose places it writes down.
 MOST_TAPS = 2**22
@@ -60,8 +60,8 @@ class Layout:
         Elements of the input that are copied.
     cycles : float
         Estimated time of one thread.
-    spare : dict
-        By number of threads, workspaces that no call uses now; see `npconv.plan`.
+    spare : list
+        Workspaces that no call uses now; see `npconv.plan`.
     """
 
     method: str
@@ -77,7 +77,7 @@ class Layout:
     idle: int
     moved: int
     cycles: float
-    spare: dict[int, list[Any]] = field(default_factory=dict, compare=False, repr=False)
+    spare: list[Any] = field(default_factory=list, compare=False, repr=False)
 
     @property
     def tail(self) -> str:
@@ -260,6 +260,7 @@ def tile_cycles(rows: int, vectors: int, taps: int, *, packed: bool = False) -> 
     """
     each = rows * vectors / 2 + rows / 4 + vectors * (vectors - 1) / 4
     if packed:
-        # Neighbouring vectors, each in a cache line of its own, come in time; a fifth is lost on weights, and at the ends of a panel.
+        # Neighbouring vectors, each in a cache line of its own, come in time. Of two multiply-adds or two loads in a cycle a sixth is lost
+        # on weights, and at the ends of a panel.
         each = max(0.6 * rows * vectors, 0.61 * (rows + vectors))
     return taps * max(rows * vectors / target().multiply_adds, each, 4) + 40 + 3 * rows * vectors

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from npconv.geometry import Geometry
+from npconv.kernels.targets import target
 from npconv.layouts.layout import MOST_SETS, Array, NotServedError
 
 # What a band reads stays in the second-level cache while one block of filters after another passes over it: planes, or x itself.
@@ -133,10 +134,10 @@ def check_scratch(method: str, elements: int, dtype: np.dtype[Any]) -> None:
 
 
 def has_sets(g: Geometry, lanes: int) -> bool:
-    """Return whether x may be read through sets of lanes: they are few, and no tap is out of reach."""
+    """Return whether x may be read through sets of lanes: the CPU has registers for them, they are few, and no tap is out of reach."""
     few = g.KH * g.KW * -(-g.OH * g.W // lanes) <= MOST_SETS
     near = max(d * k + sum(p) for d, k, p in zip(g.dilation, (g.KH, g.KW), g.padding, strict=True)) * g.W <= FARTHEST
-    return few and near
+    return target().vector_bytes == 64 and few and near
 
 
 def real_lanes(g: Geometry, vectors: int, lanes: int) -> Array:

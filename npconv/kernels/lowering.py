@@ -221,10 +221,12 @@ def emit_element(context, builder, signature, args):
 
 @lowers(registers.prefetch, lambda array, i: types.void(array, types.intp))
 def emit_prefetch(context, builder, signature, args):
-    pointer = element_pointer(context, builder, signature.args[0], args[0], args[1])
-    # Not to be written, wanted in every cache, and data.
-    how = [ir.Constant(INT32, number) for number in (0, 3, 1)]
-    intrinsic(builder, "llvm.prefetch.p0", ir.VoidType(), [builder.bitcast(pointer, cgutils.voidptr_t), *how])
+    # CPUs with few registers have none to spare for another address in the innermost loop: sums would be kept in memory.
+    if target().vector_bytes == 64:
+        pointer = element_pointer(context, builder, signature.args[0], args[0], args[1])
+        # Not to be written, wanted in every cache, and data.
+        how = [ir.Constant(INT32, number) for number in (0, 3, 1)]
+        intrinsic(builder, "llvm.prefetch.p0", ir.VoidType(), [builder.bitcast(pointer, cgutils.voidptr_t), *how])
     return context.get_dummy_value()
 
 

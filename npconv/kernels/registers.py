@@ -110,7 +110,10 @@ def element(array: Array, i: int) -> Any:
 
 
 def prefetch(array: Array, i: int) -> None:
-    """Have the cache line of `array[i]` fetched while other work goes on; nothing happens where there is no such element."""
+    """Have the cache line of `array[i]` fetched while other work goes on, where CPUs have many registers.
+
+    Nothing happens where there is no such element.
+    """
 
 
 def splat(tile: RegisterTile, array: Array, i: int) -> Array:

@@ -24,6 +24,9 @@ from npconv.kernels.registers import (
 )
 from npconv.kernels.tile import ADD, IDLE_ADD, IDLE_MUL, MOVED, MUL, first_plane, store_tile
 
+# Weights are many more than pixels, and read one after the other: so many taps before they are needed, they are asked for.
+TAPS_AHEAD = 96
+
 
 @driver
 def filterwise(tile, sizes, offsets, views, x, w, bias, y, counter, tally, scratch, packed):
@@ -119,6 +122,8 @@ def multiply_filters(tile, w, w0, x, x0, offsets, first, last, real, sw, ahead, 
             put(row, v, load(weights, w, w0 + k * width + v * tile.lanes))
         if ahead > 0:
             prefetch(x, x0 + offsets[2 * k] + ahead)
+        for v in range(tile.vectors):
+            prefetch(w, w0 + (k + TAPS_AHEAD) * width + v * tile.lanes)
         for m in range(tile.rows):
             a = splat(tile, x, x0 + offsets[2 * k] + m * step)
             for v in range(tile.vectors):

@@ -22,6 +22,7 @@ from npconv.layouts.layout import (
 from npconv.layouts.planes import (
     CYCLES_OF_A_RUN,
     CYCLES_OF_A_UNIT,
+    FAR_BYTES,
     PLANE_BYTES,
     X_BYTES,
     Planes,
@@ -32,6 +33,8 @@ from npconv.layouts.planes import (
     sets_of,
 )
 
+# How much longer tiles take whose pixels come from beyond the second-level cache, each channel from another place.
+SLOWER_FROM_AFAR = 1.15
 # Cycles to read a vector through a set of lanes, beyond those of reading it whole.
 CYCLES_OF_A_SET = 0.75
 
@@ -45,6 +48,7 @@ class Bands:
     columns: int
     number: int
     tiling: Tiling
+    itemsize: int
 
     @classmethod
     def of(cls, g: Geometry, planes: Planes, tile: tuple[int, ...], lanes: int, itemsize: int, bands: int) -> "Bands":
@@ -62,7 +66,7 @@ class Bands:
             unit = width if g.W == g.OW else lcm(g.W, lanes) if planes.masked else g.W
             columns, number = even_bands(flat_columns, unit, 1 if planes.masked else width, bands)
         filled = min(columns - (planes.pitch - g.OW), (g.OH - 1) * planes.pitch + g.OW)
-        return cls(g, planes, columns, number, Tiling.of(filled, tile, lanes))
+        return cls(g, planes, columns, number, Tiling.of(filled, tile, lanes), itemsize)
 
     @property
     def rows(self) -> int:
@@ -82,6 +86,8 @@ class Bands:
         tiles = (self.number - 1) * tiling.cycles(usual, g.K) + tiling.cycles(last, g.K)
         if self.planes.masked:
             tiles += CYCLES_OF_A_SET * g.K * self.computed() / tiling.lanes
+        if g.KH * g.KW == 1 and g.group_channels * g.H * g.W * self.itemsize > FAR_BYTES:
+            tiles *= SLOWER_FROM_AFAR
         copying = storing = 0.0
         if self.planes.views:
             copying = self.number * g.group_channels * self.planes.copy_cycles(g, self.rows, tiling.lanes)

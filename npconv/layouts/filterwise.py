@@ -21,6 +21,7 @@ from npconv.layouts.layout import (
 )
 from npconv.layouts.planes import (
     CYCLES_OF_A_UNIT,
+    FAR_BYTES,
     PLANE_BYTES,
     X_BYTES,
     check_scratch,
@@ -33,7 +34,7 @@ CYCLES_OF_A_TURN = 8
 # Cycles to copy a vector of a row with its zeros, and to begin one.
 CYCLES_OF_A_COPY, CYCLES_OF_A_ROW = 2, 6
 # Cycles until a pixel comes, whose channel is far from the one before and whose image is too large for the second-level cache.
-CYCLES_OF_A_FAR_PIXEL, FAR_BYTES = 6, 1536 * 1024
+CYCLES_OF_A_FAR_PIXEL = 6
 # A stride that the tile's kernel was made for costs nothing; another one is multiplied with at every pixel.
 KNOWN_STRIDES, CYCLES_OF_A_STRIDE = 4, 2
 

@@ -25,7 +25,7 @@ PANEL_BYTES = 24 * 1024
 # Cycles to pack a vector of neighbours, and to take up the sums of a tile where the panel before left them. Fitted to the layers of
 # published networks.
 CYCLES_OF_A_VECTOR = 4.5
-CYCLES_OF_A_PANEL = 120
+CYCLES_OF_A_PANEL = 250
 # Cycles to find the next piece of a row that a tile covers, and to clear its place.
 CYCLES_OF_A_SEGMENT = 30
 

@@ -13,6 +13,8 @@ from npconv.layouts.layout import MOST_SETS, Array, NotServedError
 # What a band reads stays in the second-level cache while one block of filters after another passes over it: planes, or x itself.
 PLANE_BYTES = 512 * 1024
 X_BYTES = 1024 * 1024
+# Of a larger image little is left in that cache from one layer to the next.
+FAR_BYTES = 1536 * 1024
 # Beyond this a method that copies has no business copying.
 SCRATCH_BYTES = 64 * 1024 * 1024
 # Offsets of taps farther from the image than this would leave what indices can hold.

@@ -328,9 +328,17 @@ def test_prefetching_changes_nothing_inside_an_array_or_out(dtype: str) -> None:
     array = any_bits(dtype, 5)
     for i in (0, 4, -1, -(10**15), 10**15):
         assert run_both(fetch, full_tile(dtype), array, i).tobytes() == array.tobytes()
-    if not numba.config.DISABLE_JIT:
-        texts = compiled(fetch).inspect_llvm().values()
-        assert {"@llvm.prefetch" in text for text in texts} == {target().vector_bytes == 64}
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+@pytest.mark.parametrize("vector_bytes", [16, 64])
+def test_cpus_with_few_registers_prefetch_nothing(vector_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        lowering, "target", lambda: Target(vector_bytes=vector_bytes, registers=vector_bytes // 2, fma=True)
+    )
+    form = numba.njit(fetch)
+    form(full_tile("float32"), any_bits("float32", 5), 0)
+    assert {"@llvm.prefetch" in text for text in form.inspect_llvm().values()} == {vector_bytes == 64}
 
 
 @each_element

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from cases import Array, bits
+
+# Importing `compile` gives every operation its compiled form, as it does for the kernels.
 from npconv.kernels import compile as _  # noqa: F401
 from npconv.kernels import lowering, registers
 from npconv.kernels.registers import (

@@ -67,7 +67,7 @@ def other_ways(layer: Layer, x: Array, weight: Array, plan: Conv2dPlan) -> Itera
             yield method, partial(planned, x, method=method, num_threads=1)
     if other := other_tile(layer, weight, plan):
         yield "another tile", partial(other, x)
-    yield "three bands", partial(forced(layer, weight, plan.method, bands=3), x)
+    yield "three pieces", partial(forced(layer, weight, plan.method, pieces=3), x)
     # Another image beside this one, and a batch that is taken apart.
     beside = np.concatenate([x, x[:, ::-1]])
     yield "in a batch", lambda: planned(beside, num_threads=THREADS)[: g.N]
@@ -81,7 +81,7 @@ def other_ways(layer: Layer, x: Array, weight: Array, plan: Conv2dPlan) -> Itera
 
 
 def forced(layer: Layer, weight: Array, method: str, **choices: Any) -> Conv2dPlan:
-    """Return a plan whose tile or bands are not its own choice."""
+    """Return a plan whose tile or pieces of work are not its own choice."""
     return Conv2dPlan(layer.geometry, weight, None, (weight.dtype, weight.dtype), method, 1, **choices)
 
 
@@ -141,5 +141,5 @@ def measure(layers: Sequence[Layer], dtypes: Sequence[str], *, quick: bool) -> R
 def bar(compared: Mapping[tuple[str, str], Sequence[bool]], *, judged: bool) -> Bar:
     """Return how many of all outputs have the bits that they should have."""
     found = [same for of in compared.values() for same in of]
-    asked = "bits unchanged by threads, tile, method, bands, batch and fusion, in every layer"
+    asked = "bits unchanged by threads, tile, method, pieces of work, batch and fusion, in every layer"
     return Bar(asked, f"{sum(found)} of {len(found)} outputs", all(found) if judged else None)

@@ -25,6 +25,7 @@ from bench.strip import write_package
 from bench.worker import working
 from npconv.kernels.calls import TileKernel
 from npconv.layouts import Layout
+from npconv.memory import aligned
 
 UNCOUNTED = "uncounted"
 # Seconds for each layer in a round; rounds follow one another until so many seconds have passed, and at least a few.
@@ -45,7 +46,7 @@ class Call:
 
     counted: Callable[[], None]
     uncounted: Callable[[], None]
-    counter: Array
+    counters: Array
     tally: Array
 
     @classmethod
@@ -61,14 +62,14 @@ class Call:
         return cls(
             partial(counted, *arguments),
             partial(kernel, *parts, *arguments[len(parts) :]),
-            given["counter"],
+            given["counters"],
             given["tally"],
         )
 
     def run(self, kernel: Callable[[], None]) -> float:
         """Run one of the two kernels and return its seconds."""
         # Units of work that were claimed, which a plan sets to zero too; no arithmetic is counted here.
-        self.counter[0] = 0
+        self.counters.fill(0)
         return seconds_of(kernel)
 
 
@@ -101,7 +102,7 @@ class Pairs:
         """Take up a layer; return whether both kernels write the same bits, and what each tallied."""
         x, weight = layer.arrays(dtype)
         plan = nc.plan_conv2d(x.shape, weight, **layer.options, num_threads=1)
-        y = np.empty(layer.geometry.y_shape, dtype)
+        y = aligned(layer.geometry.y_shape, np.dtype(dtype))
         made: list[tuple[Any, ...]] = []
 
         def record(*arguments: Any) -> None:

@@ -223,6 +223,14 @@ def as_out(operation: str, out: object, shape: Shape, dtype: DType, inputs: Iter
     dtype = _native(dtype)
     if out is None:
         return allocated(operation, "the result", shape, dtype)
+    if (
+        type(out) is np.ndarray
+        and out.dtype == dtype
+        and out.shape == shape
+        and out.flags.carray
+        and _shared(out, inputs) is None
+    ):
+        return out
     # A subclass may carry a mask or a unit that would be wrong afterwards; its plain view is the caller's to make.
     if type(out) is not np.ndarray and type(out) is not np.memmap:
         fix = "out.view(np.ndarray)" if isinstance(out, np.ndarray) else f"out=np.empty({shape}, np.{dtype.name})"
@@ -244,18 +252,23 @@ def as_out(operation: str, out: object, shape: Shape, dtype: DType, inputs: Iter
         fault = f"lies at address {array.ctypes.data}, which {dtype.alignment} does not divide"
     elif not array.flags.writeable:
         fault = "is read-only, but the result is written to it"
+    elif (operand := _shared(array, inputs)) is not None:
+        fault = f"of shape {shape} overlaps an input of shape {operand.shape}"
     else:
-        for operand in inputs:
-            # Exact, not by bounds alone: `out` may lie in the gaps of an input. Bounds that part answer at once.
-            if operand is not None and np.shares_memory(array, operand):
-                fault = f"of shape {shape} overlaps an input of shape {operand.shape}"
-                break
-        else:
-            return array
+        return array
     raise kind(
         f"{operation}: out {fault}. Did you mean out=np.empty({shape}, np.{dtype.name})?"
         f"\n        (out {array.shape} {array.dtype})"
     )
+
+
+def _shared(out: Array, inputs: Iterable[Array | None]) -> Array | None:
+    """Return an operand that shares memory with `out`, or None."""
+    for operand in inputs:
+        # Exact, not by bounds alone: `out` may lie in the gaps of an input. Bounds that part answer at once.
+        if operand is not None and np.shares_memory(out, operand):
+            return operand
+    return None
 
 
 def flat(array: Array, dtype: DType, operation: str = "npconv") -> Array:

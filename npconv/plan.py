@@ -12,16 +12,16 @@ from npconv.counts import CountRecord, OpCount, conv2d_counts, is_counting, reco
 from npconv.geometry import Geometry, conv2d_geometry
 from npconv.layouts import Layout, NotServedError, lay_out
 from npconv.memory import check_room
-from npconv.threads import get_num_threads, share
+from npconv.threads import get_num_threads
 from npconv.workspace import Workspace
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 METHODS = ("auto", "naive", "im2col", "direct", "filterwise", "depthwise")
-# Waking a helper takes tens of microseconds; a layer shorter than this many cycles is done sooner alone.
-CYCLES_WORTH_A_THREAD = 400_000
-# Threads take units one by one: several each, and the last to finish is not late by much.
-UNITS_PER_THREAD = 4
+# To ask a helper takes ten microseconds; a layer shorter than this many cycles is done sooner alone.
+CYCLES_WORTH_A_THREAD = 150_000
+# Threads take units one by one: many each, and the last to finish is not late by much.
+UNITS_PER_THREAD = 8
 # Beyond this many filters for each input channel, a tile of filters reuses the image better than streaming its rows.
 LARGEST_MULTIPLIER = 4
 LARGEST_EXTENT = 2**62
@@ -38,7 +38,12 @@ def choose(
     geometry: Geometry, dtype: np.dtype[Any], method: str, num_threads: int, shuffle: int = 1
 ) -> tuple[Layout, str, int, int]:
     """Return the layout of a geometry, why it was chosen, the threads it is worth, and groups to shuffle in afterwards, 1 if none."""
-    bands = -(-UNITS_PER_THREAD * num_threads // max(1, geometry.N * geometry.groups)) if num_threads > 1 else 1
+    pieces = 1
+    if num_threads > 1:
+        alone = choose(geometry, dtype, method, 1, shuffle)
+        if alone[0].cycles <= CYCLES_WORTH_A_THREAD:
+            return alone
+        pieces = -(-UNITS_PER_THREAD * num_threads // max(1, geometry.N * geometry.groups))
     ways: list[tuple[float, Layout, int]] = []
     remarks, refusals = [], []
     for in_store in dict.fromkeys((shuffle, 1)):
@@ -46,12 +51,12 @@ def choose(
         for name in ["im2col", "direct", "filterwise", "depthwise"] if method == "auto" else [method]:
             label = f"{name} and a shuffle" if after > 1 else name
             try:
-                layout = lay_out(geometry, dtype, name, bands, shuffle=in_store)
+                layout = lay_out(geometry, dtype, name, pieces, shuffle=in_store)
             except NotServedError as refusal:
                 refusals.append(refusal)
                 remarks.append(f"{label}: no ({str(refusal).split(',')[0].split('.')[0]})")
             else:
-                cycles = layout.cycles + (geometry.P * CYCLES_OF_A_MOVE if after > 1 else 0)
+                cycles = layout.cycles_of(num_threads) + (geometry.P * CYCLES_OF_A_MOVE if after > 1 else 0)
                 ways.append((cycles, layout, after))
                 remarks.append(f"{label} {cycles / 1e6:.3g}")
     if not ways and method == "auto":
@@ -60,8 +65,12 @@ def choose(
         raise refusals[-1]
     _, best, after = min(ways, key=lambda way: way[0])
     why = f"of the estimates in million cycles the least: {', '.join(remarks)}" if method == "auto" else "as asked for"
-    threads = num_threads if best.cycles > CYCLES_WORTH_A_THREAD else 1
-    return best, why, min(threads, best.units or 1), after
+    return best, why, min(num_threads, best.units or 1), after
+
+
+def workspace_of(layout: Layout, num_threads: int) -> Workspace:
+    """Return a workspace for a layout and so many threads."""
+    return Workspace.of(num_threads, layout.scratch, layout.dtype)
 
 
 class Conv2dPlan:
@@ -99,15 +108,16 @@ class Conv2dPlan:
         shuffle: int = 1,
         *,
         tile: tuple[int, ...] | None = None,
-        bands: int | None = None,
+        pieces: int | None = None,
     ) -> None:
         self.geometry = geometry
+        self._x_shape, self._y_shape = geometry.x_shape, geometry.y_shape
         self.dtype, self._accumulator = dtypes
-        if tile is None and bands is None:
+        if tile is None and pieces is None:
             chosen = choose(geometry, self._accumulator, method, num_threads, shuffle)
             self.layout, self.why, self.num_threads, self._shuffle_after = chosen
         else:
-            self.layout = lay_out(geometry, self._accumulator, method, bands or 1, tile, shuffle)
+            self.layout = lay_out(geometry, self._accumulator, method, pieces or 1, tile, shuffle)
             self._shuffle_after = 1
             self.why, self.num_threads = "as asked for", min(num_threads, self.layout.units or 1)
         self.method = self.layout.method
@@ -154,35 +164,41 @@ class Conv2dPlan:
         >>> plan(np.array([[[[1.0, 2.0, 3.0]]]]))
         array([[[[21., 32.]]]])
         """
-        x = as_array("plan", "x", x)
-        if x.shape != self.geometry.x_shape:
-            raise ValueError(
-                f"plan: x has shape {x.shape}, but the plan was made for {self.geometry.x_shape}. Make a plan for each shape."
-            )
-        if x.dtype != self.dtype and result_dtypes("plan", x.dtype, self.dtype)[0] != self.dtype:
-            raise TypeError(
-                f"plan: x is {x.dtype}, but the plan computes in {self.dtype}. Convert x, or make a plan with weights of that type."
-            )
-        y = as_out("plan", out, self.geometry.y_shape, self.dtype, (x,))
-        counts = self.run(x, y, counted=return_counts or is_counting())
-        if counts is not None and is_counting():
+        # What nearly every call is given is seen at once: a small layer takes less time than its checks.
+        if type(x) is not np.ndarray or x.dtype != self.dtype or x.shape != self._x_shape:
+            x = self._checked(x)
+        y = as_out("plan", out, self._y_shape, self.dtype, (x,))
+        counting = is_counting()
+        counts = self.run(x, y, counted=return_counts or counting)
+        if counting and counts is not None:
             record(CountRecord("conv2d", self.method, x.shape, self.geometry.weight_shape, y.shape, counts))
         return (y, counts) if return_counts else y
 
+    def _checked(self, x: Any) -> Array:
+        """Return x as an array, if it is one that the plan takes."""
+        array = as_array("plan", "x", x)
+        if array.shape != self._x_shape:
+            raise ValueError(
+                f"plan: x has shape {array.shape}, but the plan was made for {self._x_shape}. Make a plan for each shape."
+            )
+        if array.dtype != self.dtype and result_dtypes("plan", array.dtype, self.dtype)[0] != self.dtype:
+            raise TypeError(
+                f"plan: x is {array.dtype}, but the plan computes in {self.dtype}. Convert x, or make a plan with weights of that type."
+            )
+        return array
+
     def run(self, x: Array, y: Array, *, counted: bool) -> OpCount | None:
         """Convolve an array that has been checked into one that has; return what was executed if that is `counted`."""
+        if not y.size:
+            return OpCount() if counted else None
         inputs = flat(x, self._accumulator)
         in_place = y.dtype == self._accumulator and self._shuffle_after == 1
         sums = y.reshape(-1) if in_place else np.empty(y.size, self._accumulator)
         try:
             workspace = self._workspaces.pop()
         except IndexError:
-            workspace = Workspace.of(self.layout, self.num_threads)
-        workspace.clear()
-        arguments = (*self.layout.head, inputs, self._weight, self._terms, sums)
-        kernel = self.layout.entry
-        if y.size:
-            share(lambda thread: kernel(*arguments, *workspace.own[thread]), self.num_threads)
+            workspace = workspace_of(self.layout, self.num_threads)
+        workspace.run(self.layout.entry, (*self.layout.head, inputs, self._weight, self._terms, sums))
         if not in_place:
             (N, O, OH, OW), s = y.shape, self._shuffle_after
             with np.errstate(over="ignore"):
@@ -222,9 +238,9 @@ class Conv2dPlan:
         one = replace(self.geometry, N=1, C=planes, O=planes, groups=planes)
         layout = lay_out(one, dtype, self.method, 1, self.layout.choice)
         image, weight = flat(np.ones(one.x_shape, dtype), dtype), layout.pack(np.ones(one.weight_shape, dtype))
-        taps, workspace = np.empty(one.P, dtype), Workspace.of(layout, 1)
-        workspace.clear()
-        layout.entry(*layout.head, image, flat(weight, dtype), flat(np.empty(0, dtype), dtype), taps, *workspace.own[0])
+        taps = np.empty(one.P, dtype)
+        arguments = image, flat(weight, dtype), flat(np.empty(0, dtype), dtype), taps
+        workspace_of(layout, 1).run(layout.entry, (*layout.head, *arguments))
         plane = taps[: one.OH * one.OW]
         return int(plane.sum(dtype=np.float64)), int(np.count_nonzero(plane))
 

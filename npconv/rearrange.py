@@ -12,8 +12,8 @@ from npconv.kernels.columns import fold, unfold
 from npconv.kernels.shuffle import shuffle
 from npconv.kernels.tile import ADD, MOVED
 from npconv.layouts.layout import axis_spans, simplified, table
-from npconv.threads import get_num_threads, share
-from npconv.workspace import TALLIES
+from npconv.threads import get_num_threads
+from npconv.workspace import Workspace
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
@@ -241,14 +241,11 @@ def _spans(geometry: Geometry) -> Array:
     return table(n for axis in axis_spans(geometry) for span in axis for n in span)
 
 
-def _share_units(kernel: Any, arguments: tuple[Any, ...], elements: int) -> Array:
+def _share_units(kernel: Any, arguments: tuple[Any, ...], elements: int) -> list[int]:
     """Run a kernel that needs no scratch, in helpers too if there is enough to do; return what it tallied."""
-    num_threads = get_num_threads() if elements > ELEMENTS_WORTH_A_THREAD else 1
-    counter, tallies = np.zeros(1, np.int64), np.zeros((num_threads, TALLIES), np.int64)
-    if elements:
-        share(lambda thread: kernel(*arguments, counter, tallies[thread]), num_threads)
-    total: Array = tallies[0] if num_threads == 1 else tallies.sum(axis=0)
-    return total
+    workspace = Workspace.of(get_num_threads() if elements > ELEMENTS_WORTH_A_THREAD else 1)
+    workspace.run(kernel, arguments)
+    return workspace.tallied()
 
 
 def _record(operation: str, method: str, x: Array, y: Array, **tallied: Any) -> None:

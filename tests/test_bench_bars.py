@@ -127,7 +127,7 @@ def test_bits_are_compared_in_every_way(layer: Layer, monkeypatch: pytest.Monkey
     worker = bits.Bits(1)
     ways = worker.compare(layer, "float32")
     assert set(ways.values()) == {True}
-    assert {"2 threads", "another tile", "three bands", "in a batch"} <= set(ways)
+    assert {"2 threads", "another tile", "three pieces", "in a batch"} <= set(ways)
     # What a way returns is what is compared: one bit more or less is seen.
     honest = bits.other_ways
 

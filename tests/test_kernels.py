@@ -15,6 +15,7 @@ from bounds import tap_by_tap
 from cases import CASES, Array, Case, bits, full_mantissa, full_range, small_integers, specials
 from npconv.arrays import result_dtypes
 from npconv.kernels.targets import target
+from npconv.kernels.work import LINE
 from npconv.layouts import lay_out
 from npconv.plan import Conv2dPlan
 from processes import COMPILED, EVERY_TILE, INTERPRETED, JIT, compiled_kernels, run_python
@@ -94,7 +95,7 @@ def plan_of(
     operands: Operands,
     method: str,
     tile: tuple[int, ...] | None = None,
-    bands: int = 1,
+    pieces: int = 1,
     num_threads: int = 1,
 ) -> Conv2dPlan:
     """Return a plan that uses this tile, and threads however small the call is."""
@@ -102,7 +103,7 @@ def plan_of(
     method, usual = KERNELS.get(method, (method, DENSE_TILE))
     tile = tile or usual
     dtypes = result_dtypes("test", x.dtype, weight.dtype)
-    return Conv2dPlan(case.geometry, weight, bias, dtypes, method, num_threads, tile=tile, bands=bands)
+    return Conv2dPlan(case.geometry, weight, bias, dtypes, method, num_threads, tile=tile, pieces=pieces)
 
 
 def run(case: Case, operands: Operands, method: str, **how: Any) -> Array:
@@ -165,15 +166,15 @@ def test_no_thread_and_no_band_changes_a_bit(name: str, monkeypatch: pytest.Monk
     for method in METHODS[name]:
         for bands in BANDS:
             for num_threads in (1, 2, 2, 2) if JIT else (2,):
-                assert bits(run(case, operands, method, bands=bands, num_threads=num_threads)) == expected
+                assert bits(run(case, operands, method, pieces=bands, num_threads=num_threads)) == expected
 
-    def last_thread_first(task: Callable[[int], None], num_threads: int) -> None:
+    def last_thread_first(task: Callable[[int, int], None], num_threads: int, _: object) -> None:
         for thread in reversed(range(num_threads)):
-            task(thread)
+            task(thread, 0)
 
-    monkeypatch.setattr("npconv.plan.share", last_thread_first)
+    monkeypatch.setattr("npconv.workspace.share", last_thread_first)
     for method in METHODS[name]:
-        plan = plan_of(case, operands, method, bands=3, num_threads=3)
+        plan = plan_of(case, operands, method, pieces=3, num_threads=3)
         y, counts = plan(operands[0], return_counts=True)
         assert bits(y) == expected
         assert counts == plan.counts
@@ -396,10 +397,10 @@ def disagreements(case: Case, method: str, biased: bool) -> list[str]:
     # Rows of a tile to spare get plain zeros as weights: as numbers they count as any other.
     weight = numbers(packed.size)
     bias = numbers(layout.pack_bias(numbers(g.O)).size) if biased else np.empty(0, object)
-    y, counter, tally = np.empty(g.P, object), np.zeros(1, np.int64), np.zeros(8, np.int64)
+    y, counters, tally = np.empty(g.P, object), np.zeros(2 * LINE, np.int64), np.zeros(LINE, np.int64)
     scratch = [np.empty(layout.scratch, object)] * 2 if layout.scratch else []
     Number.mul = Number.add = 0
-    layout.kernel(*layout.head, numbers(g.N * g.C * g.H * g.W), weight, bias, y, counter, tally, *scratch)
+    layout.kernel(*layout.head, numbers(g.N * g.C * g.H * g.W), weight, bias, y, counters, tally, *scratch)
     counted = (
         Number.mul,
         Number.add,
@@ -438,7 +439,7 @@ def test_vectors_inside_a_row_need_no_sets_of_lanes(stride: int) -> None:
 def test_bands_that_lie_in_the_padding_are_zeros() -> None:
     case = Case((1, 1, 4, 9), (2, 1, 2, 2), stride=(1, 2), padding=((9, 0), (1, 0)))
     operands = dense(case)
-    assert bits(run(case, operands, "direct", bands=6)) == bits(run(case, operands, "im2col"))
+    assert bits(run(case, operands, "direct", pieces=6)) == bits(run(case, operands, "im2col"))
 
 
 def specialisations() -> dict[str, int]:
@@ -447,7 +448,7 @@ def specialisations() -> dict[str, int]:
     x, weight, bias = dense(case)
     found = {}
     for method in METHODS["depthwise"]:
-        plan = plan_of(case, (x, weight, bias), method, bands=2, num_threads=2)
+        plan = plan_of(case, (x, weight, bias), method, pieces=2, num_threads=2)
         for layout in layouts_of(x).values():
             plan(layout, return_counts=True)
         plan_of(case, (x, weight, None), method)(x)

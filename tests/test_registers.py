@@ -1,6 +1,5 @@
 """Each register operation, compiled and as its twin: the same bits, the value it promises, and nothing else touched."""
 
-import threading
 from collections.abc import Callable
 from fractions import Fraction
 from functools import cache
@@ -19,7 +18,6 @@ from npconv.kernels import lowering, registers
 from npconv.kernels.registers import (
     RegisterTile,
     accumulators,
-    claim,
     element,
     every_second,
     fma,
@@ -210,11 +208,6 @@ def pick(array: Array, i: int) -> Any:
 
 def below(n: int) -> int:
     return lanes_below(n)
-
-
-def claim_some(counter: Array, taken: Array) -> None:
-    for i in range(taken.size):
-        taken[i] = claim(counter)
 
 
 def test_a_tile_carries_its_numbers_and_a_line_is_one_register() -> None:
@@ -556,19 +549,6 @@ def test_twins_take_an_inactive_lane_outside_the_array() -> None:
     store_lanes(array, -1, np.full(4, 9.0), lanes)
     store_lanes(array, 5, np.full(4, 9.0), lanes)
     assert array.tolist() == [9, 9, 2, 3, 4, 5, 9, 9]
-
-
-@pytest.mark.parametrize("form", [claim_some, compiled(claim_some)], ids=["twin", "compiled"])
-def test_threads_claim_each_unit_once(form: Callable[[Array, Array], None]) -> None:
-    counter, taken = np.zeros(1, np.int64), np.zeros((4, 2000), np.int64)
-    threads = [threading.Thread(target=form, args=(counter, taken[i])) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert counter[0] == taken.size
-    assert np.sort(taken.ravel()).tolist() == list(range(taken.size))
-    assert (np.diff(taken) > 0).all()
 
 
 def test_every_operation_of_the_module_is_tested_here() -> None:

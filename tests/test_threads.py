@@ -2,16 +2,21 @@
 
 import runpy
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
+from numba.core import config
 
 import npconv as nc
-from npconv import threads
+from npconv import helpers, threads
+from npconv.kernels.compile import compiled
+from npconv.kernels.sharing import pause, peek
+from npconv.kernels.tile import DESK, THREAD
+from npconv.kernels.work import BEGUN, GIVEN, LINE, next_unit, rest, wait
 from processes import COMPILED, compiled_kernels, run_python
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 # Small layers that two threads share all the same, in a tile that other tests compile as well.
 LAYER = """
@@ -22,7 +27,7 @@ from npconv.geometry import conv2d_geometry
 from npconv.plan import Conv2dPlan
 
 def plan(num_threads):
-    return Conv2dPlan(geometry, weight, None, (x.dtype, x.dtype), "direct", num_threads, tile=(3, 2), bands=8)
+    return Conv2dPlan(geometry, weight, None, (x.dtype, x.dtype), "direct", num_threads, tile=(3, 2), pieces=8)
 
 draw = np.random.default_rng(0)
 x = draw.standard_normal((1, 8, 24, 24), np.float32)
@@ -111,45 +116,75 @@ def test_a_call_while_the_interpreter_shuts_down_is_done_alone() -> None:
     assert run_python(LAYER + LAST_CALL, **COMPILED) == "right\n"
 
 
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> helpers.Helpers:
+    """Let the caller share work with helpers that nobody else has asked for anything."""
+    mine = helpers.Helpers(2)
+    monkeypatch.setattr(helpers, "_helpers", mine)
+    return mine
+
+
 def test_work_is_shared_and_every_thread_that_began_is_waited_for() -> None:
     seen: list[int] = []
-    threads.share(seen.append, 3)
+    helpers.share(lambda thread, _: seen.append(thread), 3)
     assert 0 in seen
     assert len(seen) == len(set(seen))
     assert set(seen) <= {0, 1, 2}
 
 
+def test_every_helper_has_a_desk_of_its_own_and_the_caller_has_none(alone: helpers.Helpers) -> None:
+    together, desks = threading.Barrier(3), {}
+
+    def task(thread: int, desk: int) -> None:
+        together.wait(60)
+        desks[thread] = desk
+
+    helpers.share(task, 3)
+    alone.dismiss()
+    assert desks.pop(0) == 0
+    assert len(set(desks.values()) - {0}) == 2
+
+
 def test_a_helper_that_has_not_begun_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Lazy:
-        def submit(self, task: Callable[[int], None], thread: int) -> Future[None]:
-            assert callable(task)
-            assert thread == 1
-            return Future()
+    class Lazy(helpers.Helper):
+        def __init__(self) -> None:
+            self.requests: list[helpers.Request] = []
 
-    monkeypatch.setattr(threads, "_helpers", Lazy)
+        def ask(self, request: helpers.Request | None) -> None:
+            assert request is not None
+            self.requests.append(request)
+
+    lazy = Lazy()
+    monkeypatch.setattr(helpers.Helpers, "borrow", lambda _, wanted: [lazy] * wanted)
+    monkeypatch.setattr(helpers.Helpers, "give_back", lambda _, lent: lent.clear())
     seen: list[int] = []
-    threads.share(seen.append, 2)
+    helpers.share(lambda thread, _: seen.append(thread), 2)
     assert seen == [0]
+    # Its arrays may have gone back to the caller long since.
+    assert [request.take() for request in lazy.requests] == [False]
 
 
-def test_a_helper_that_fails_is_heard() -> None:
+def test_a_helper_that_fails_is_heard_and_goes_on(alone: helpers.Helpers) -> None:
     began = threading.Event()
 
-    def task(thread: int) -> None:
+    def task(thread: int, _: int) -> None:
         if thread:
             began.set()
             raise ArithmeticError("in a helper")
         began.wait(60)
 
-    with pytest.raises(ArithmeticError, match="in a helper"):
-        threads.share(task, 2)
+    for _ in range(3):
+        began.clear()
+        with pytest.raises(ArithmeticError, match="in a helper"):
+            helpers.share(task, 2)
+    assert len(alone.borrow(5)) == 2
 
 
 @pytest.mark.parametrize("failing", range(3))
-def test_nothing_is_still_at_work_when_a_thread_has_failed(failing: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_still_at_work_when_a_thread_has_failed(failing: int, alone: helpers.Helpers) -> None:
     all_began, ended = threading.Barrier(3), []
 
-    def task(thread: int) -> None:
+    def task(thread: int, _: int) -> None:
         all_began.wait(60)
         if thread == failing:
             raise ArithmeticError(f"in thread {thread}")
@@ -158,60 +193,133 @@ def test_nothing_is_still_at_work_when_a_thread_has_failed(failing: int, monkeyp
             threading.Event().wait(0.3)
         ended.append(thread)
 
-    with ThreadPoolExecutor(2) as pool:
-        monkeypatch.setattr(threads, "_helpers", lambda: pool)
-        with pytest.raises(ArithmeticError, match=f"in thread {failing}"):
-            threads.share(task, 3)
-        assert sorted(ended) == [thread for thread in range(3) if thread != failing]
+    with pytest.raises(ArithmeticError, match=f"in thread {failing}"):
+        helpers.share(task, 3)
+    assert sorted(ended) == [thread for thread in range(3) if thread != failing]
+    alone.dismiss()
 
 
+@pytest.mark.usefixtures("alone")
 def test_where_no_thread_can_be_started_the_caller_works_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    def none_left() -> None:
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(threads, "_helpers", none_left)
-    seen: list[int] = []
-    threads.share(seen.append, 2)
-    assert seen == [0]
-
-
-def test_work_that_no_thread_could_begin_is_not_begun_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    first: list[int] = []
-    second: list[int] = []
-    begun = threading.Event()
-
-    def task(thread: int) -> None:
-        second.append(thread)
-        if thread:
-            begun.set()
-        else:
-            begun.wait(60)
-
     def none_left(thread: threading.Thread) -> None:
         raise RuntimeError(f"can't start new thread {thread.name}")
 
-    monkeypatch.setattr(threads, "_pool", None)
+    seen: list[int] = []
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", none_left)
-        threads.share(first.append, 2)
-    # The pool has kept the first call's work; its arrays may have gone back to the caller long since.
-    threads.share(task, 2)
-    threads._helpers().shutdown()
-    assert (first, sorted(second)) == ([0], [0, 1])
+        helpers.share(lambda thread, _: seen.append(thread), 2)
+    assert seen == [0]
 
 
-def test_the_pool_is_made_once_and_dropped_in_a_forked_child(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "_pool", None)
-    # Held at the moment of the fork by a thread that the child does not have.
-    monkeypatch.setattr(threads, "_lock", threading.Lock())
-    pool = threads._helpers()
-    assert threads._helpers() is pool
-    threads._lock.acquire()
-    threads._forget_pool()
-    new = threads._helpers()
-    assert new is not pool
-    for each in (pool, new):
-        each.shutdown()
+def test_helpers_are_lent_to_one_caller_at_a_time_and_dismissed_in_the_end(alone: helpers.Helpers) -> None:
+    before = set(threading.enumerate())
+    lent = alone.borrow(1)
+    assert len(lent) == 1
+    assert len(alone.borrow(2)) == 1
+    assert alone.borrow(2) == []
+    alone.give_back(lent)
+    assert alone.borrow(1) == lent
+    alone.give_back(lent)
+    first, second = (thread for thread in threading.enumerate() if thread not in before)
+    alone.dismiss()
+    # The second was never given back.
+    first.join(60)
+    assert [thread.is_alive() for thread in (first, second)] == [False, True]
+
+
+def test_a_caller_that_has_waited_long_enough_is_told_in_python(alone: helpers.Helpers) -> None:
+    began, ended = threading.Event(), []
+    memory = np.zeros(2, np.int64)
+    # Written down by nobody, so the caller looks in vain.
+    progress = helpers.Progress(memory, memory.ctypes.data, memory.ctypes.data + memory.itemsize)
+
+    def task(thread: int, _: int) -> None:
+        if thread:
+            began.set()
+        else:
+            began.wait(60)
+        ended.append(thread)
+
+    helpers.share(task, 2, progress)
+    assert sorted(ended) == [0, 1]
+    alone.dismiss()
+
+
+def test_a_forked_child_has_helpers_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    inherited = helpers.Helpers(1)
+    monkeypatch.setattr(helpers, "_helpers", inherited)
+    helpers._forget_helpers()
+    assert helpers._helpers is not inherited
+
+
+def claim_all(counters: Array, tally: Array, units: int, taken: Array) -> None:
+    unit = next_unit(counters, tally, units)
+    while unit < units:
+        taken[unit] += 1
+        unit = next_unit(counters, tally, units)
+    rest(counters, tally)
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("form", [compiled(claim_all), claim_all] if config.DISABLE_JIT else [compiled(claim_all)])
+@pytest.mark.parametrize(("units", "num_threads"), [(0, 1), (5, 1), (1, 3), (100, 3), (4000, 4)])
+def test_threads_take_each_unit_once_and_say_when_none_is_left(form: Any, units: int, num_threads: int) -> None:
+    counters, taken = np.zeros((num_threads + 1) * LINE, np.int64), np.zeros(units, np.int64)
+    tallies = np.zeros((num_threads, LINE), np.int64)
+    tallies[:, THREAD] = range(num_threads)
+    workers = [threading.Thread(target=form, args=(counters, tally, units, taken)) for tally in tallies]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert taken.tolist() == [1] * units
+    assert counters[num_threads * LINE] == num_threads
+
+
+@pytest.mark.kernels
+def test_a_thread_begins_with_units_of_its_own() -> None:
+    claim_first = compiled(next_unit_of)
+    counters, tally = np.zeros(4 * LINE, np.int64), np.zeros(LINE, np.int64)
+    for thread, first in ((0, 0), (1, 10), (2, 20), (1, 11)):
+        tally[THREAD] = thread
+        assert claim_first(counters, tally, 30) == first
+
+
+def next_unit_of(counters: Array, tally: Array, units: int) -> int:
+    return next_unit(counters, tally, units)
+
+
+@pytest.mark.kernels
+def test_a_helper_rests_until_its_next_task_has_begun_or_it_has_waited_long_enough() -> None:
+    finish = compiled(claim_all)
+    counters, tally, taken = np.zeros(2 * LINE, np.int64), np.zeros(LINE, np.int64), np.zeros(0, np.int64)
+    begun, desk = np.zeros(1, np.int64), np.zeros(LINE, np.int64)
+    tally[DESK] = desk.ctypes.data
+    desk[BEGUN] = begun.ctypes.data
+    for given, beginning in ((0, 0), (1, 0), (1, 1)):
+        desk[GIVEN], begun[0] = given, beginning
+        finish(counters, tally, 0, taken)
+    assert counters[LINE] == 3
+
+
+@pytest.mark.kernels
+def test_who_waits_looks_so_often_and_no_more() -> None:
+    number = np.array([3, 0], np.int64)
+    assert wait(number.ctypes.data, 3, 1)
+    assert not wait(number.ctypes.data, 4, 5)
+    assert not wait(number.ctypes.data, 3, 0)
+
+
+@compiled_kernels
+def test_machines_without_an_instruction_for_a_pause_have_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "riscv64")
+
+    def look(address: int) -> int:
+        pause()
+        return peek(address)
+
+    number = np.array([7], np.int64)
+    assert compiled(look)(number.ctypes.data) == look(number.ctypes.data) == 7
 
 
 def test_the_number_of_threads_is_an_integer_from_one_up() -> None:
@@ -241,9 +349,9 @@ def test_threads_change_no_bit_and_small_work_stays_alone() -> None:
     assert nc.plan_conv2d((1, 1, 4, 4), np.ones((1, 1, 3, 3)), num_threads=2).num_threads == 1
 
 
-def test_systems_that_cannot_fork_have_threads_too(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("module", [helpers, threads])
+def test_systems_that_cannot_fork_have_threads_too(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr("os.register_at_fork", raising=False)
-    found = runpy.run_path(threads.__file__)
-    ran: list[int] = []
-    found["share"](ran.append, 1)
-    assert ran == [0]
+    monkeypatch.delattr("os.sched_getaffinity", raising=False)
+    found = runpy.run_path(module.__file__)
+    assert found["_num_threads"] >= 1 if module is threads else found["_helpers"].borrow(0) == []

@@ -8,7 +8,6 @@ from npconv.kernels.calls import run_tile
 from npconv.kernels.compile import driver, kernel
 from npconv.kernels.registers import (
     accumulators,
-    claim,
     fma,
     get,
     line,
@@ -21,11 +20,12 @@ from npconv.kernels.registers import (
     zero,
 )
 from npconv.kernels.tile import ADD, IDLE_ADD, IDLE_MUL, MOVED, MUL, clear, store_tile
+from npconv.kernels.work import next_unit, rest
 
 
 @driver
-def channelwise(tile, window, sizes, offsets, x, w, bias, y, counter, tally, scratch, packed):
-    """Convolve units (n, block of channels), claimed from `counter`, into y. `packed` is `scratch`, read-only.
+def channelwise(tile, window, sizes, offsets, x, w, bias, y, counters, tally, scratch, packed):
+    """Convolve units (n, block of channels), claimed from `counters`, into y. `packed` is `scratch`, read-only.
 
     x (N, C, H, W); w [block][j][kh][kw][channel of the block]; y (N, C, multiplier, OH, OW). A row of outputs is cut into tiles of
     `pixels` neighbours.
@@ -36,7 +36,7 @@ def channelwise(tile, window, sizes, offsets, x, w, bias, y, counter, tally, scr
     pixels = tile[0]
     sums = scratch.size - pixels * lanes
     additions = K if bias.size > 0 else K - 1
-    unit = claim(counter)
+    unit = next_unit(counters, tally, units)
     while unit < units:
         block = unit % blocks
         n = unit // blocks
@@ -82,7 +82,8 @@ def channelwise(tile, window, sizes, offsets, x, w, bias, y, counter, tally, scr
                     tally[IDLE_ADD] += idle * additions
                     column += pixels
                 y0 += OW
-        unit = claim(counter)
+        unit = next_unit(counters, tally, units)
+    rest(counters, tally)
 
 
 @kernel

@@ -1,15 +1,15 @@
 """The whole im2col matrix and its adjoint: for reading and for users. The fast path never builds it (see `im2col`)."""
 
 from npconv.kernels.compile import driver
-from npconv.kernels.registers import claim
 from npconv.kernels.tile import ADD, MOVED, clear, copy_rows
+from npconv.kernels.work import next_unit, rest
 
 
 @driver
-def unfold(sizes, spans, x, columns, counter, tally):
+def unfold(sizes, spans, x, columns, counters, tally):
     """columns[n, (c, kh, kw), (oh, ow)] = x[n, c, oh*sh + kh*dh - top, ow*sw + kw*dw - left], zeros outside; a unit is a row."""
     (units, H, W, KH, KW, OH, OW, sh, sw, dh, dw, top, left) = sizes
-    unit = claim(counter)
+    unit = next_unit(counters, tally, units)
     while unit < units:
         kw = unit % KW
         kh = unit // KW % KH
@@ -23,14 +23,15 @@ def unfold(sizes, spans, x, columns, counter, tally):
                 source = (plane * H + oh * sh + kh * dh - top) * W + first * sw + kw * dw - left
                 copy_rows(x, source, 0, sw, columns, target + first, 0, last - first, 1)
                 tally[MOVED] += last - first
-        unit = claim(counter)
+        unit = next_unit(counters, tally, units)
+    rest(counters, tally)
 
 
 @driver
-def fold(sizes, spans, columns, x, counter, tally):
+def fold(sizes, spans, columns, x, counters, tally):
     """x[n, c, oh*sh + kh*dh - top, ow*sw + kw*dw - left] += columns[n, (c, kh, kw), (oh, ow)], x being zeros; a unit is a plane."""
     (units, H, W, KH, KW, OH, OW, sh, sw, dh, dw, top, left) = sizes
-    unit = claim(counter)
+    unit = next_unit(counters, tally, units)
     while unit < units:
         for kh in range(KH):
             for kw in range(KW):
@@ -40,4 +41,5 @@ def fold(sizes, spans, columns, x, counter, tally):
                     for ow in range(spans[2 * (KH + kw)], spans[2 * (KH + kw) + 1]):
                         x[target + ow * sw] += columns[source + ow]
                         tally[ADD] += 1
-        unit = claim(counter)
+        unit = next_unit(counters, tally, units)
+    rest(counters, tally)

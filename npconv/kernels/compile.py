@@ -136,7 +136,7 @@ def inlined(function: Function) -> Function:
 def entry(
     kernel: Callable[..., None], head: Sequence[Any], dtype: np.dtype[Any], *, scratch: bool
 ) -> Callable[..., None]:
-    """Return the machine code of a driver for a convolution's arguments: `head`, x, w, bias, y, counter, tally, scratch if it has some.
+    """Return the machine code of a driver for a convolution's arguments: `head`, x, w, bias, y, counters, tally, scratch if it has some.
 
     It looks at no types again, which takes Numba longer than a small layer. Anything but a driver is returned as it is.
     """

@@ -9,7 +9,6 @@ With a stride or dilation in y, the outputs that share input rows are `classes` 
 from npconv.kernels.compile import driver, inlined, kernel
 from npconv.kernels.registers import (
     accumulators,
-    claim,
     element,
     fma,
     gather_lanes,
@@ -25,11 +24,12 @@ from npconv.kernels.registers import (
     zero,
 )
 from npconv.kernels.tile import ADD, EVERY, EVERY_SECOND, IDLE_ADD, IDLE_MUL, MUL, is_inner
+from npconv.kernels.work import next_unit, rest
 
 
 @driver
-def depthwise(tile, sizes, lanes, x, w, bias, y, counter, tally):
-    """Convolve units (n, block of `planes` channels, band of steps), claimed from `counter`, into y.
+def depthwise(tile, sizes, lanes, x, w, bias, y, counters, tally):
+    """Convolve units (n, block of `planes` channels, band of steps), claimed from `counters`, into y.
 
     x (N, C, H, W); w [channel*multiplier][phase][kw][row of the tile]; y (N, C*multiplier, OH, OW); lanes [stripe][kw][vector], the sets
     of lanes that are inside the image, then [stripe][vector], those that are outputs, of a row cut into stripes as wide as the tile.
@@ -37,7 +37,7 @@ def depthwise(tile, sizes, lanes, x, w, bias, y, counter, tally):
     """
     (units, bands, band_steps, C, multiplier, classes, H, W, OH, OW) = sizes[:10]
     stripes = (OW + tile.vectors * tile.lanes - 1) // (tile.vectors * tile.lanes)
-    unit = claim(counter)
+    unit = next_unit(counters, tally, units)
     while unit < units:
         first = unit % bands * band_steps
         plane = unit // bands * tile.planes
@@ -51,7 +51,8 @@ def depthwise(tile, sizes, lanes, x, w, bias, y, counter, tally):
                             tile, sizes, x, plane * H * W, w, o % (C * multiplier), bias, lanes, stripe, y, o * OH * OW, row_class,
                             first, last, tally,
                         )  # fmt: skip
-        unit = claim(counter)
+        unit = next_unit(counters, tally, units)
+    rest(counters, tally)
 
 
 @kernel

@@ -8,7 +8,7 @@ neighbours. Without padding and stride, nothing is copied at all.
 from npconv.kernels.calls import run_tile
 from npconv.kernels.compile import driver
 from npconv.kernels.planes import copy_planes
-from npconv.kernels.registers import claim, line
+from npconv.kernels.registers import line
 from npconv.kernels.tile import (
     IDLE_ADD,
     IDLE_MUL,
@@ -16,31 +16,33 @@ from npconv.kernels.tile import (
     first_plane,
     store_tile,
 )
+from npconv.kernels.work import next_unit, rest
 
 
 @driver
-def direct(tile, tail, sizes, offsets, views, real, x, w, bias, y, counter, tally, scratch, packed):
-    """Convolve units (n, group, band of flat columns), claimed from `counter`, into y. `packed` is `scratch`, read-only.
+def direct(tile, tail, sizes, offsets, views, real, x, w, bias, y, counters, tally, scratch, packed):
+    """Convolve units (n, group, band of flat columns, part of the filters), claimed from `counters`, into y.
 
-    x (N, groups, C, H, W); w [group][block][k][row of the tile]; y (N, groups, F, OH, OW). Flat column q is the output
-    (q // pitch, q % pitch), and none where q % pitch >= OW. A band is cut into tiles, the last of them a `tail` if that is enough.
-    The planes of y are shuffled in `shuffle` groups, one if they are not. One block of filters passes over the whole band before the
-    next: so y is written row by row, as the CPU expects it.
+    x (N, groups, C, H, W); w [group][block][k][row of the tile]; y (N, groups, F, OH, OW); `packed` is `scratch`, read-only. Flat column
+    q is the output (q // pitch, q % pitch), and none where q % pitch >= OW. A band is cut into tiles, the last of them a `tail` if that
+    is enough. The planes of y are shuffled in `shuffle` groups, one if they are not. A part is some blocks of filters, and one block
+    passes over the whole band before the next: so y is written row by row, as the CPU expects it.
     Where x itself is read and has padding, real [tap][vector of flat columns] holds the sets of lanes that are inside the image.
     """
     (units, groups, bands, band_columns, C, H, W, F, blocks, K, OH, OW, copies, pitch, plane) = sizes[:15]
-    shuffle = sizes[20]
+    (shuffle, parts) = sizes[20:22]
     apart = shuffle * OH * OW
     lanes = line(x).lanes
     rows = tile[0]
     widest = tile[1] * lanes
     sums = scratch.size - rows * widest
     additions = K if bias.size > 0 else K - 1
-    unit = claim(counter)
+    unit = next_unit(counters, tally, units)
     while unit < units:
-        first = unit % bands * band_columns
-        g = unit // bands % groups
-        n = unit // bands // groups
+        part = unit % parts
+        first = unit // parts % bands * band_columns
+        g = unit // parts // bands % groups
+        n = unit // parts // bands // groups
         columns = min(first + band_columns - (pitch - OW), (OH - 1) * pitch + OW) - first
         x0 = (n * groups + g) * C * H * W
         plane_of_group = first_plane(g, groups, F, shuffle)
@@ -50,7 +52,8 @@ def direct(tile, tail, sizes, offsets, views, real, x, w, bias, y, counter, tall
         else:
             x0 += first
         source = packed if copies else x
-        for b in range(blocks):
+        first_block = blocks * part // parts
+        for b in range(first_block, blocks * (part + 1) // parts):
             block = (g * blocks + b) * rows
             filters = min(rows, F - b * rows)
             y0 = (n * groups * F + plane_of_group + b * rows * shuffle) * OH * OW + first // pitch * OW + first % pitch
@@ -69,7 +72,7 @@ def direct(tile, tail, sizes, offsets, views, real, x, w, bias, y, counter, tall
                 t_pitch = apart if whole else width
                 r0 = (first + q) // lanes
                 # The first block of filters is the first to read a band of x; for the others, and where it was copied, it is near.
-                ahead = width if b == 0 and not copies else 0
+                ahead = width if b == first_block and not copies else 0
                 run_tile(
                     code, w, block * K, source, x0 + q, offsets, 0, K, real, r0, ahead, bias, b0, target, t0, t_pitch, tally,
                 )  # fmt: skip
@@ -81,4 +84,5 @@ def direct(tile, tail, sizes, offsets, views, real, x, w, bias, y, counter, tall
                 tally[IDLE_MUL] += (rows * width - kept) * K
                 tally[IDLE_ADD] += (rows * width - kept) * additions
                 column += width
-        unit = claim(counter)
+        unit = next_unit(counters, tally, units)
+    rest(counters, tally)

@@ -10,7 +10,6 @@ from npconv.kernels.compile import driver, kernel
 from npconv.kernels.planes import copy_planes
 from npconv.kernels.registers import (
     accumulators,
-    claim,
     fma,
     get,
     line,
@@ -23,32 +22,35 @@ from npconv.kernels.registers import (
     store_turned,
 )
 from npconv.kernels.tile import ADD, IDLE_ADD, IDLE_MUL, MOVED, MUL, first_plane, store_tile
+from npconv.kernels.work import next_unit, rest
 
 # Weights are many more than pixels, and read one after the other: so many taps before they are needed, they are asked for.
 TAPS_AHEAD = 96
 
 
 @driver
-def filterwise(tile, sizes, offsets, views, x, w, bias, y, counter, tally, scratch, packed):
-    """Convolve units (n, group, band of output rows), claimed from `counter`, into y. `packed` is `scratch`, read-only.
+def filterwise(tile, sizes, offsets, views, x, w, bias, y, counters, tally, scratch, packed):
+    """Convolve units (n, group, band of output rows, part of the filters), claimed from `counters`, into y.
 
-    x (N, groups, C, H, W); w [group][block][k][filter of the block]; y (N, groups, F, OH, OW), planes shuffled in `shuffle` groups. A row
-    of outputs is cut into tiles of `pixels` neighbours. One block of filters passes over the whole band before the next.
+    x (N, groups, C, H, W); w [group][block][k][filter of the block]; y (N, groups, F, OH, OW), planes shuffled in `shuffle` groups;
+    `packed` is `scratch`, read-only. A row of outputs is cut into tiles of `pixels` neighbours. A part is some blocks of filters, and one
+    block passes over the whole band before the next.
     """
     (units, groups, bands, band_rows, C, H, W, F, blocks, K, OH, OW, copies, pitch, plane) = sizes[:15]
-    (shuffle, sh, sw) = sizes[20:23]
+    (shuffle, sh, sw, parts) = sizes[20:24]
     apart = shuffle * OH * OW
     pixels = tile[0]
     width = tile[1] * line(x).lanes
     margin = pixels * sw
     sums = scratch.size - pixels * width
     additions = K if bias.size > 0 else K - 1
-    unit = claim(counter)
+    unit = next_unit(counters, tally, units)
     while unit < units:
-        first = unit % bands * band_rows
+        part = unit % parts
+        first = unit // parts % bands * band_rows
         rows = min(band_rows, OH - first)
-        g = unit // bands % groups
-        n = unit // bands // groups
+        g = unit // parts // bands % groups
+        n = unit // parts // bands // groups
         x0 = (n * groups + g) * C * H * W
         if copies:
             tally[MOVED] += copy_planes(sizes, views, x, x0, first * sh, scratch, margin)
@@ -58,7 +60,7 @@ def filterwise(tile, sizes, offsets, views, x, w, bias, y, counter, tally, scrat
         source = packed if copies else x
         # The last pixel of the next tile: it may lie in a line that no tile has read yet.
         ahead = 0 if copies else (2 * pixels - 1) * sw
-        for b in range(blocks):
+        for b in range(blocks * part // parts, blocks * (part + 1) // parts):
             block = (g * blocks + b) * width
             filters = min(width, F - b * width)
             b0 = block if bias.size > 0 else -1
@@ -84,7 +86,8 @@ def filterwise(tile, sizes, offsets, views, x, w, bias, y, counter, tally, scrat
                     tally[IDLE_ADD] += idle * additions
                     column += pixels
                 y0 += OW
-        unit = claim(counter)
+        unit = next_unit(counters, tally, units)
+    rest(counters, tally)
 
 
 @kernel

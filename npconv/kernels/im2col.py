@@ -6,13 +6,14 @@ columns of one register tile for the taps of a few channels, small enough for th
 
 from npconv.kernels.calls import run_tile
 from npconv.kernels.compile import driver, kernel
-from npconv.kernels.registers import claim, element, line, load_lanes, store
+from npconv.kernels.registers import element, line, load_lanes, store
 from npconv.kernels.tile import IDLE_ADD, IDLE_MUL, MOVED, ZEROS, clear, copy_rows, first_plane, store_tile
+from npconv.kernels.work import next_unit, rest
 
 
 @driver
-def im2col(tile, tail, sizes, offsets, spans, real, x, w, bias, y, counter, tally, scratch, packed):
-    """Convolve units (group, tile of columns), claimed from `counter`, into y. `packed` is `scratch`, read-only.
+def im2col(tile, tail, sizes, offsets, spans, real, x, w, bias, y, counters, tally, scratch, packed):
+    """Convolve units (group, tile of columns), claimed from `counters`, into y. `packed` is `scratch`, read-only.
 
     x (N, groups, C, H, W); w [group][block][k][rows]; y (N, groups, F, OH, OW); spans: for each kernel row, then each kernel
     column, the first and past-the-last output index at which it meets the image. The last tile of a group is a `tail` if that is enough.
@@ -28,7 +29,7 @@ def im2col(tile, tail, sizes, offsets, spans, real, x, w, bias, y, counter, tall
     panel = tile[1] * lanes
     sums = channels * taps * panel
     additions = K if bias.size > 0 else K - 1
-    unit = claim(counter)
+    unit = next_unit(counters, tally, units)
     while unit < units:
         g = unit // tiles
         plane = first_plane(g, groups, F, shuffle)
@@ -68,7 +69,8 @@ def im2col(tile, tail, sizes, offsets, spans, real, x, w, bias, y, counter, tall
             kept = store_tile(scratch, s0, width, y, y0, shuffle * P, filters, q, stop, P, P, groups * F * P)
             tally[IDLE_MUL] += (rows * width - kept) * K
             tally[IDLE_ADD] += (rows * width - kept) * additions
-        unit = claim(counter)
+        unit = next_unit(counters, tally, units)
+    rest(counters, tally)
 
 
 @kernel

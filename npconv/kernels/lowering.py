@@ -334,9 +334,3 @@ def emit_fma(context, builder, signature, args):
         # llvm.fma would call the C library lane by lane here.
         return builder.fadd(builder.fmul(a, b), c)
     return intrinsic(builder, f"llvm.fma.{suffix(a.type)}", a.type, args)
-
-
-@lowers(registers.claim, lambda counter: signature(types.intp, counter))
-def emit_claim(context, builder, signature, args):
-    pointer = element_pointer(context, builder, signature.args[0], args[0], ir.Constant(INT64, 0))
-    return builder.atomic_rmw("add", pointer, ir.Constant(INT64, 1), "monotonic")

@@ -1,22 +1,22 @@
 """The definition as seven compiled loops, one scalar product at a time: the first rung, and what the fast kernels are measured against."""
 
 from npconv.kernels.compile import driver
-from npconv.kernels.registers import claim
 from npconv.kernels.tile import ADD, MUL
+from npconv.kernels.work import next_unit, rest
 
 
 @driver
-def naive(sizes, x, w, bias, y, counter, tally):
+def naive(sizes, x, w, bias, y, counters, tally):
     """y[n, o, oh, ow] = sum over c, kh, kw of x[n, g*C + c, oh*sh + kh*dh - top, ow*sw + kw*dw - left] * w[o, c, kh, kw].
 
     x (N, groups, C, H, W); w (groups*F, C, KH, KW); y (N, groups, F, OH, OW). Units are output planes. Each product is rounded.
     """
     (units, groups, C, H, W, F, KH, KW, OH, OW, sh, sw, dh, dw, top, left) = sizes
     zero = y.dtype.type(0)
-    mul = 0
-    add = 0
-    unit = claim(counter)
+    unit = next_unit(counters, tally, units)
     while unit < units:
+        mul = 0
+        add = 0
         o = unit % (groups * F)
         x0 = (unit // F) * C * H * W
         for oh in range(OH):
@@ -39,6 +39,7 @@ def naive(sizes, x, w, bias, y, counter, tally):
                                 total = product
                                 terms = 1
                 y[(unit * OH + oh) * OW + ow] = total
-        unit = claim(counter)
-    tally[MUL] += mul
-    tally[ADD] += add
+        tally[MUL] += mul
+        tally[ADD] += add
+        unit = next_unit(counters, tally, units)
+    rest(counters, tally)

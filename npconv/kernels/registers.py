@@ -10,7 +10,6 @@ registers are a list of vectors.
 
 import ctypes
 import ctypes.util
-import threading
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -23,8 +22,6 @@ Registers: TypeAlias = list[Array]
 _libm = ctypes.CDLL(ctypes.util.find_library("m"))
 _libm.fma.restype, _libm.fma.argtypes = ctypes.c_double, [ctypes.c_double] * 3
 _libm.fmaf.restype, _libm.fmaf.argtypes = ctypes.c_float, [ctypes.c_float] * 3
-
-_claiming = threading.Lock()
 
 
 class RegisterTile:
@@ -199,13 +196,6 @@ def fma(a: Array, b: Array, c: Array) -> Array:
         fused = _libm.fmaf if a.dtype.itemsize == 4 else _libm.fma
         return np.array([fused(*lane) for lane in zip(a.tolist(), b.tolist(), c.tolist(), strict=True)], a.dtype)
     return a * b + c
-
-
-def claim(counter: Array) -> int:
-    """Add one to `counter[0]` and return what it was: how threads share out units of work, each taken once."""
-    with _claiming:
-        counter[0] += 1
-        return int(counter[0]) - 1
 
 
 def _members(lanes: int, count: int) -> list[int]:

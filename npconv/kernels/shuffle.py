@@ -1,15 +1,15 @@
 """Channel shuffle: whole planes change places. No arithmetic, each element moved once."""
 
 from npconv.kernels.compile import driver
-from npconv.kernels.registers import claim
 from npconv.kernels.tile import MOVED, copy
+from npconv.kernels.work import next_unit, rest
 
 
 @driver
-def shuffle(sizes, x, y, counter, tally):
-    """y[n, j*groups + i] = x[n, i*members + j], plane by plane; a unit, claimed from `counter`, is some members j of every group."""
+def shuffle(sizes, x, y, counters, tally):
+    """y[n, j*groups + i] = x[n, i*members + j], plane by plane; a unit, claimed from `counters`, is some members j of every group."""
     (units, groups, members, plane, blocks, block) = sizes
-    unit = claim(counter)
+    unit = next_unit(counters, tally, units)
     while unit < units:
         n = unit // blocks
         first = unit % blocks * block
@@ -20,4 +20,5 @@ def shuffle(sizes, x, y, counter, tally):
                 copy(x, source + (i * members + j) * plane, y, target, plane)
                 target += plane
                 tally[MOVED] += plane
-        unit = claim(counter)
+        unit = next_unit(counters, tally, units)
+    rest(counters, tally)

@@ -25,6 +25,8 @@ EVERY, EVERY_SECOND = -1, 0x5555555555555555
 
 # What a kernel tallies, by position.
 MUL, ADD, IDLE_MUL, IDLE_ADD, ZEROS, MOVED = range(6)
+# And what else is in a thread's tally: the thread's number, and for a helper the address of its desk; see `npconv.kernels.work`.
+THREAD, DESK = 6, 7
 
 
 @kernel

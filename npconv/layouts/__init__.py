@@ -22,22 +22,22 @@ def lay_out(
     geometry: Geometry,
     dtype: np.dtype[Any],
     method: str,
-    bands: int = 1,
+    pieces: int = 1,
     tile: tuple[int, ...] | None = None,
     shuffle: int = 1,
 ) -> Layout:
     """Return the layout of one method, by name.
 
     `tile` forces (rows, vectors) or (rows, vectors, tail) of the dense methods, (pixels, vectors) of the filterwise and (planes, vectors)
-    of the depthwise one; `bands` asks
-    for at least so many pieces of each plane; `shuffle` is the number of groups in which the channels of the result are shuffled.
+    of the depthwise one; `pieces` asks for at least so many units of work in each group; `shuffle` is the number of groups in which the
+    channels of the result are shuffled.
     """
     if method == "im2col":
         return im2col_layout(geometry, dtype, tile, shuffle)
     if method == "direct":
-        return direct_layout(geometry, dtype, tile, bands, shuffle)
+        return direct_layout(geometry, dtype, tile, pieces, shuffle)
     if method == "filterwise":
-        return filterwise_layout(geometry, dtype, tile, bands, shuffle)
+        return filterwise_layout(geometry, dtype, tile, pieces, shuffle)
     if shuffle > 1:
         raise NotServedError(f"method '{method}' stores channels in their order. Use channel_shuffle afterwards.")
-    return naive_layout(geometry, dtype) if method == "naive" else depthwise_layout(geometry, dtype, tile, bands)
+    return naive_layout(geometry, dtype) if method == "naive" else depthwise_layout(geometry, dtype, tile, pieces)

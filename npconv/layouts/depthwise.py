@@ -24,7 +24,7 @@ CYCLES_OF_A_READ = {1: 1, 2: 6}
 
 
 def depthwise_layout(
-    geometry: Geometry, dtype: np.dtype[Any], tile: tuple[int, ...] | None = None, bands: int = 1
+    geometry: Geometry, dtype: np.dtype[Any], tile: tuple[int, ...] | None = None, pieces: int = 1
 ) -> Layout:
     """Lay out depthwise convolution with pixels or with channels in the lanes, whichever is estimated to be done sooner.
 
@@ -38,7 +38,7 @@ def depthwise_layout(
         )
     ways: list[Layout] = []
     refusals = []
-    for way in (partial(streamed, bands=bands), channelwise_layout):
+    for way in (partial(streamed, pieces=pieces), channelwise_layout):
         if tile is None or len(tile) == (1 if way is channelwise_layout else 2):
             try:
                 ways.append(way(g, dtype, tile))
@@ -49,7 +49,7 @@ def depthwise_layout(
     return min(ways, key=lambda layout: layout.cycles)
 
 
-def streamed(geometry: Geometry, dtype: np.dtype[Any], tile: tuple[int, ...] | None = None, bands: int = 1) -> Layout:
+def streamed(geometry: Geometry, dtype: np.dtype[Any], tile: tuple[int, ...] | None = None, pieces: int = 1) -> Layout:
     """Lay out rows that stream past a window of accumulator rows; `tile` may force its numbers of planes and vectors."""
     g = simplified(geometry)
     (top, _), (left, _) = g.padding
@@ -60,7 +60,7 @@ def streamed(geometry: Geometry, dtype: np.dtype[Any], tile: tuple[int, ...] | N
     planes, vectors = tile or planes_and_vectors(g, rows, lanes, integer=dtype.kind == "i")
     stripes = -(-g.OW // (vectors * lanes))
     steps = -(-g.OH // classes)
-    band_steps = -(-steps // min(bands, steps))
+    band_steps = -(-steps // min(pieces, steps))
     bands = -(-steps // band_steps)
     # Strides of one and two are worth kernels of their own.
     step, phases_of_tile = (n if n <= 2 else 0 for n in (sw, phases))

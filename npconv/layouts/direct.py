@@ -26,6 +26,7 @@ from npconv.layouts.planes import (
     PLANE_BYTES,
     X_BYTES,
     Planes,
+    bands_and_parts,
     check_scratch,
     copied_cells,
     has_sets,
@@ -41,7 +42,7 @@ CYCLES_OF_A_SET = 0.75
 
 @dataclass(frozen=True, slots=True)
 class Bands:
-    """One way to convolve: planes, how they are cut into bands of flat columns, and the bands into tiles."""
+    """One way to convolve: planes, how they are cut into bands of flat columns, and the bands into tiles; and parts of the filters."""
 
     g: Geometry
     planes: Planes
@@ -49,11 +50,13 @@ class Bands:
     number: int
     tiling: Tiling
     itemsize: int
+    parts: int
 
     @classmethod
-    def of(cls, g: Geometry, planes: Planes, tile: tuple[int, ...], lanes: int, itemsize: int, bands: int) -> "Bands":
-        """Cut planes into at least `bands` bands where that can be."""
-        width = tile[1] * lanes
+    def of(cls, g: Geometry, planes: Planes, tile: tuple[int, ...], lanes: int, itemsize: int, pieces: int) -> "Bands":
+        """Cut the work of a group into at least so many pieces where that can be."""
+        width, blocks = tile[1] * lanes, -(-g.group_filters // tile[0])
+        bands, parts = bands_and_parts(g, pieces, blocks)
         if planes.views:
             row_bytes = g.group_channels * len(planes.views) * planes.pitch * itemsize
             most = max(1, min(-(-g.OH // bands), PLANE_BYTES // row_bytes - planes.reach))
@@ -66,7 +69,8 @@ class Bands:
             unit = width if g.W == g.OW else lcm(g.W, lanes) if planes.masked else g.W
             columns, number = even_bands(flat_columns, unit, 1 if planes.masked else width, bands)
         filled = min(columns - (planes.pitch - g.OW), (g.OH - 1) * planes.pitch + g.OW)
-        return cls(g, planes, columns, number, Tiling.of(filled, tile, lanes), itemsize)
+        parts = max(parts, min(blocks, -(-pieces // number)))
+        return cls(g, planes, columns, number, Tiling.of(filled, tile, lanes), itemsize, parts)
 
     @property
     def rows(self) -> int:
@@ -90,11 +94,11 @@ class Bands:
             tiles *= SLOWER_FROM_AFAR
         copying = storing = 0.0
         if self.planes.views:
-            copying = self.number * g.group_channels * self.planes.copy_cycles(g, self.rows, tiling.lanes)
+            copying = self.number * self.parts * g.group_channels * self.planes.copy_cycles(g, self.rows, tiling.lanes)
         if self.planes.pitch > g.OW:
             segments = g.OH * (1 + g.OW / (tiling.vectors * tiling.lanes))
             storing = g.group_filters * segments * CYCLES_OF_A_RUN
-        return g.N * g.groups * (blocks * tiles + copying + storing + self.number * CYCLES_OF_A_UNIT)
+        return g.N * g.groups * (blocks * tiles + copying + storing + self.number * self.parts * CYCLES_OF_A_UNIT)
 
     def computed(self) -> int:
         """Return how many columns all tiles of one plane have."""
@@ -103,16 +107,16 @@ class Bands:
 
 
 def direct_layout(
-    geometry: Geometry, dtype: np.dtype[Any], tile: tuple[int, ...] | None = None, bands: int = 1, shuffle: int = 1
+    geometry: Geometry, dtype: np.dtype[Any], tile: tuple[int, ...] | None = None, pieces: int = 1, shuffle: int = 1
 ) -> Layout:
-    """Lay out the convolution over an offset table, in at least `bands` bands of output rows where that can be."""
+    """Lay out the convolution over an offset table, each group in at least so many pieces of work where that can be."""
     g = simplified(geometry)
     check_shuffle("direct", g, shuffle)
     check_taps("direct", g)
     lanes, F = target().lanes(dtype.itemsize), g.group_filters
     tiles = [tile] if tile else list(target().tiles(integer=dtype.kind == "i"))
     ways = [
-        Bands.of(g, planes, tile_of, lanes, dtype.itemsize, bands)
+        Bands.of(g, planes, tile_of, lanes, dtype.itemsize, pieces)
         for tile_of in tiles
         for planes in planes_for(g, tile_of[1] * lanes, lanes)
     ]
@@ -134,16 +138,16 @@ def direct_layout(
         for kw, (column, b) in enumerate(planes.columns)
     ]
     real = sets_of(real_lanes(g, vectors, lanes)) if planes.masked else np.empty(0, np.int64)
-    units = g.N * g.groups * best.number
+    units = g.N * g.groups * best.number * best.parts
     sizes = (
         units, g.groups, best.number, best.columns, g.group_channels, g.H, g.W, F, blocks, g.K, g.OH, g.OW,
         int(bool(planes.views)), planes.pitch, plane, *g.stride, g.padding[0][0], g.padding[1][0], plane_rows,
-        shuffle,
+        shuffle, best.parts,
     )  # fmt: skip
     parts = (*tiling.kernels(dtype, masked=planes.masked), sizes, pairs(offsets), pairs(planes.views), table(real))
     idle = g.N * g.groups * best.computed() * blocks * rows - g.P
     starts = [band * best.rows * g.stride[0] for band in range(best.number)]
-    copied = copied_cells(g, planes.views, g.stride, starts, plane_rows, planes.pitch)
+    copied = best.parts * copied_cells(g, planes.views, g.stride, starts, plane_rows, planes.pitch)
     wide = tiling.tile(tiling.vectors, masked=planes.masked)
     return Layout(
         "direct", dtype, direct, wide, tiling.choice, parts, *in_blocks(g.groups, rows), units, scratch, idle,

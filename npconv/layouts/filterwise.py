@@ -24,6 +24,7 @@ from npconv.layouts.planes import (
     FAR_BYTES,
     PLANE_BYTES,
     X_BYTES,
+    bands_and_parts,
     check_scratch,
     copied_cells,
     real_cells,
@@ -51,6 +52,8 @@ class Rows:
         Elements from one row of a plane to the next.
     overhang : int
         Elements that are read or written past a plane's last row.
+    parts : int
+        Parts of the filters that a band is met by apart from the others.
     """
 
     g: Geometry
@@ -62,11 +65,14 @@ class Rows:
     pitch: int
     overhang: int
     band_rows: int
+    parts: int
 
     @classmethod
-    def of(cls, g: Geometry, tile: tuple[int, ...], lanes: int, itemsize: int, bands: int) -> "Rows":
-        """Cut the rows into at least `bands` bands where that can be."""
+    def of(cls, g: Geometry, tile: tuple[int, ...], lanes: int, itemsize: int, pieces: int) -> "Rows":
+        """Cut the work of a group into at least so many pieces where that can be."""
         pixels, vectors = tile
+        blocks = -(-g.group_filters // (vectors * lanes))
+        bands, parts = bands_and_parts(g, pieces, blocks)
         copied = any(sum(g.padding, ())) or pixels > g.OW
         pitch, overhang = g.W, 0
         if copied:
@@ -79,7 +85,9 @@ class Rows:
             overhang = max(read - pitch, first)
         rows = (PLANE_BYTES if copied else X_BYTES) // (g.group_channels * pitch * itemsize)
         most = max(1, min(-(-g.OH // bands), (rows - (g.KH - 1) * g.dilation[0]) // g.stride[0]))
-        return cls(g, pixels, vectors, lanes, itemsize, copied, pitch, overhang, -(-g.OH // -(-g.OH // most)))
+        band_rows = -(-g.OH // -(-g.OH // most))
+        parts = max(parts, min(blocks, -(-pieces // -(-g.OH // band_rows))))
+        return cls(g, pixels, vectors, lanes, itemsize, copied, pitch, overhang, band_rows, parts)
 
     @property
     def bands(self) -> int:
@@ -118,20 +126,20 @@ class Rows:
         copying = 0.0
         if self.copied:
             row = CYCLES_OF_A_ROW + CYCLES_OF_A_COPY * -(-self.pitch // self.lanes)
-            copying = self.bands * g.group_channels * self.plane_rows * row
-        return g.N * g.groups * (tiles + copying + self.bands * CYCLES_OF_A_UNIT)
+            copying = self.bands * self.parts * g.group_channels * self.plane_rows * row
+        return g.N * g.groups * (tiles + copying + self.bands * self.parts * CYCLES_OF_A_UNIT)
 
 
 def filterwise_layout(
-    geometry: Geometry, dtype: np.dtype[Any], tile: tuple[int, ...] | None = None, bands: int = 1, shuffle: int = 1
+    geometry: Geometry, dtype: np.dtype[Any], tile: tuple[int, ...] | None = None, pieces: int = 1, shuffle: int = 1
 ) -> Layout:
-    """Lay out tiles whose lanes are filters, in at least `bands` bands of output rows where that can be."""
+    """Lay out tiles whose lanes are filters, each group in at least so many pieces of work where that can be."""
     g = simplified(geometry)
     check_shuffle("filterwise", g, shuffle)
     check_taps("filterwise", g)
     lanes, F = target().lanes(dtype.itemsize), g.group_filters
     tiles = [tile] if tile else list(target().tiles(integer=dtype.kind == "i"))
-    best = min((Rows.of(g, tile_of, lanes, dtype.itemsize, bands) for tile_of in tiles), key=Rows.cycles)
+    best = min((Rows.of(g, tile_of, lanes, dtype.itemsize, pieces) for tile_of in tiles), key=Rows.cycles)
     pixels, width = best.pixels, best.vectors * lanes
     (sh, sw), (dh, dw), ((top, _), (left, _)) = g.stride, g.dilation, g.padding
     plane = best.plane_rows * best.pitch + best.overhang if best.copied else g.H * g.W
@@ -143,15 +151,15 @@ def filterwise_layout(
         for kh in range(g.KH)
         for kw in range(g.KW)
     ]
-    units = g.N * g.groups * best.bands
+    units = g.N * g.groups * best.bands * best.parts
     sizes = (
         units, g.groups, best.bands, best.band_rows, g.group_channels, g.H, g.W, F, best.blocks, g.K, g.OH, g.OW,
-        int(best.copied), best.pitch, plane, 1, 1, top, left, best.plane_rows, shuffle, sh, sw,
+        int(best.copied), best.pitch, plane, 1, 1, top, left, best.plane_rows, shuffle, sh, sw, best.parts,
     )  # fmt: skip
     window = RegisterTile(pixels, best.vectors, lanes, step=sw if sw <= KNOWN_STRIDES else 0)
     parts = (TileKernel(multiply_filters, window, dtype), sizes, pairs(offsets), pairs([(0, 0)]))
     starts = [band * best.band_rows * sh for band in range(best.bands)]
-    copied = copied_cells(g, [(0, 0)] * best.copied, (1, 1), starts, best.plane_rows, best.pitch)
+    copied = best.parts * copied_cells(g, [(0, 0)] * best.copied, (1, 1), starts, best.plane_rows, best.pitch)
     idle = g.N * g.groups * best.computed - g.P
     return Layout(
         "filterwise", dtype, filterwise, window, (pixels, best.vectors), parts, *in_blocks(g.groups, width), units, scratch, idle,

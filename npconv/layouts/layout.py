@@ -39,7 +39,7 @@ class Layout:
     dtype : numpy.dtype
         Type of the sums.
     kernel : callable
-        Its compiled function, called as ``kernel(*head, x, w, bias, y, counter, tally, *workspace)``.
+        Its compiled function, called as ``kernel(*head, x, w, bias, y, counters, tally, *workspace)``.
     tile : RegisterTile
         The register tile.
     choice : tuple of int
@@ -78,6 +78,10 @@ class Layout:
     moved: int
     cycles: float
     spare: list[Any] = field(default_factory=list, compare=False, repr=False)
+
+    def cycles_of(self, threads: int) -> float:
+        """Estimate the time until the last of so many threads is done, in cycles: units are not cut."""
+        return self.cycles * -(-self.units // threads) / max(1, self.units)
 
     @property
     def tail(self) -> str:

@@ -101,6 +101,17 @@ class Planes:
         return len(self.views) * ((2 + runs + gaps) * CYCLES_OF_A_RUN + rows * self.pitch / lanes * per_vector)
 
 
+def bands_and_parts(g: Geometry, pieces: int, blocks: int) -> tuple[int, int]:
+    """Return into how many bands of the image, and into how many parts of the filters, to cut the work of a group.
+
+    Each thread reads what it meets of the image and of the weights: the larger of both is what is cut.
+    """
+    if g.group_filters * g.K < g.group_channels * g.H * g.W:
+        return pieces, 1
+    parts = min(pieces, blocks)
+    return -(-pieces // parts), parts
+
+
 def views_of(rows: list[tuple[int, int]], columns: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """Return the views that taps use."""
     return sorted({(a, b) for _, a in rows for _, b in columns})

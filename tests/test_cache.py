@@ -13,11 +13,10 @@ from npconv.kernels import compile as compiler
 from processes import COMPILED, JIT, printed, run_python, start_python
 
 # The smallest kernel, one that calls another.
-# In the order of their names.
-CALLED_BY_SHUFFLE = [
+CALLED_BY_SHUFFLE = {
     "npconv.kernels.tile.copy",
     *(f"npconv.kernels.work.{name}" for name in ("next_unit", "rest", "wait")),
-]
+}
 
 CALL = """
 import numpy as np

@@ -1,6 +1,5 @@
 """Convolution and its relatives as functions: check the call, plan it, run it, count it."""
 
-import functools
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -8,8 +7,9 @@ import numpy as np
 from npconv.arguments import PaddingLike, PairLike
 from npconv.arrays import as_array, as_bias, as_out, result_dtypes
 from npconv.counts import CountRecord, OpCount, is_counting, record
-from npconv.geometry import Geometry, conv2d_geometry
-from npconv.plan import make_plan
+from npconv.geometry import conv2d_geometry
+from npconv.plan import Conv2dPlan, make_plan
+from npconv.recent import find_plan, key_of, plan_anew
 from npconv.threads import get_num_threads
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -286,10 +286,12 @@ def separable_conv2d(
     terms = as_bias(operation, given, last.O, dtypes[0])
     y = as_out(operation, out, last.y_shape, dtypes[0], (x, depthwise, pointwise, given))
     between = as_out(operation, None, geometry.y_shape, dtypes[0], ())
-    counted = return_counts or is_counting()
-    one, first = _compute(operation, geometry, x, depthwise, None, dtypes, "auto", between, counted)
-    two, second = _compute(operation, last, between, pointwise, terms, dtypes, "auto", y, counted)
-    return _handed_over(operation, f"{one}, {two}", x, depthwise, y, first + second, return_counts)
+    threads, counted = get_num_threads(), return_counts or is_counting()
+    first = make_plan(operation, geometry, depthwise, None, dtypes, "auto", threads)
+    second = make_plan(operation, last, pointwise, terms, dtypes, "auto", threads)
+    counts = [plan.run(a, b, counted=counted) for plan, a, b in ((first, x, between), (second, between, y))]
+    total = sum(filter(None, counts), OpCount())
+    return _handed_over(operation, f"{first.method}, {second.method}", x, depthwise, y, total, return_counts)
 
 
 def _convolve(
@@ -297,35 +299,33 @@ def _convolve(
     out: Any, return_counts: bool, shuffle_groups: int = 1,
 ) -> Any:  # fmt: skip
     x, weight = as_array(operation, "x", x), as_array(operation, "weight", weight)
-    plain = type(stride) is type(padding) is type(dilation) is type(groups) is int
-    describe = _described if plain else conv2d_geometry
-    geometry = describe(
-        x.shape, weight.shape, stride=stride, padding=padding, dilation=dilation, groups=groups, operation=operation
-    )
-    dtypes = result_dtypes(operation, x.dtype, weight.dtype)
     given = None if bias is None else as_array(operation, "bias", bias)
-    terms = as_bias(operation, given, geometry.O, dtypes[0])
-    y = as_out(operation, out, geometry.y_shape, dtypes[0], (x, weight, given))
-    counted = return_counts or is_counting()
-    chosen, counts = _compute(operation, geometry, x, weight, terms, dtypes, method, y, counted, shuffle_groups)
-    return _handed_over(operation, chosen, x, weight, y, counts, return_counts)
+    operands = (weight,) if given is None else (weight, given)
+    options = repr((stride, padding, dilation, groups, method, shuffle_groups))
+    key = key_of(operands, x.shape, x.dtype, options, get_num_threads())
+    plan = find_plan(key, operands)
+    if plan is None:
+        geometry = conv2d_geometry(
+            x.shape, weight.shape, stride=stride, padding=padding, dilation=dilation, groups=groups, operation=operation
+        )
+        dtypes = result_dtypes(operation, x.dtype, weight.dtype)
+        as_bias(operation, given, geometry.O, dtypes[0])
+        y = as_out(operation, out, geometry.y_shape, dtypes[0], (x, weight, given))
 
+        def make(weight: Array, bias: Array | None = None) -> Conv2dPlan:
+            terms = as_bias(operation, bias, geometry.O, dtypes[0])
+            return make_plan(operation, geometry, weight, terms, dtypes, method, get_num_threads(), shuffle_groups)
 
-# What `conv2d_geometry` said of a call before. Of plain integers alone: True is no 1 here, though they are equal.
-_described: Any = functools.lru_cache(maxsize=128)(conv2d_geometry)
-
-
-def _compute(
-    operation: str, geometry: Geometry, x: Array, weight: Array, bias: Array | None, dtypes: tuple[Any, Any], method: str, y: Array,
-    counted: bool, shuffle_groups: int = 1,
-) -> tuple[str, OpCount]:  # fmt: skip
-    plan = make_plan(operation, geometry, weight, bias, dtypes, method, get_num_threads(), shuffle_groups)
-    return plan.method, plan.run(x, y, counted=counted) or OpCount()
+        plan = plan_anew(key, operands, make)
+    else:
+        y = as_out(operation, out, plan.geometry.y_shape, plan.dtype, (x, weight, given))
+    counts = plan.run(x, y, counted=return_counts or is_counting())
+    return _handed_over(operation, plan.method, x, weight, y, counts, return_counts)
 
 
 def _handed_over(
-    operation: str, method: str, x: Array, weight: Array, y: Array, counts: OpCount, return_counts: bool
+    operation: str, method: str, x: Array, weight: Array, y: Array, counts: OpCount | None, return_counts: bool
 ) -> Any:
-    if is_counting():
+    if counts is not None and is_counting():
         record(CountRecord(operation, method, x.shape, weight.shape, y.shape, counts))
     return (y, counts) if return_counts else y

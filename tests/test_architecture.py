@@ -84,6 +84,7 @@ FLOORS = [
     {"networks.__init__"},
     {"tallies"},
     {"explanation"},
+    {"recent"},
     {"functional"},
     {"machine"},
     {"text"},

@@ -9,7 +9,7 @@ import pytest
 from numba.core import config
 
 import npconv as nc
-from npconv import helpers, threads
+from npconv import helpers, recent, threads
 from npconv.kernels.compile import compiled
 from npconv.kernels.sharing import pause, peek
 from npconv.kernels.tile import DESK, THREAD
@@ -349,9 +349,9 @@ def test_threads_change_no_bit_and_small_work_stays_alone() -> None:
     assert nc.plan_conv2d((1, 1, 4, 4), np.ones((1, 1, 3, 3)), num_threads=2).num_threads == 1
 
 
-@pytest.mark.parametrize("module", [helpers, threads])
-def test_systems_that_cannot_fork_have_threads_too(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_systems_that_cannot_fork_have_threads_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr("os.register_at_fork", raising=False)
     monkeypatch.delattr("os.sched_getaffinity", raising=False)
-    found = runpy.run_path(module.__file__)
-    assert found["_num_threads"] >= 1 if module is threads else found["_helpers"].borrow(0) == []
+    assert runpy.run_path(threads.__file__)["_num_threads"] >= 1
+    assert runpy.run_path(helpers.__file__)["_helpers"].borrow(0) == []
+    assert not runpy.run_path(recent.__file__)["_calls"]

@@ -1,0 +1,91 @@
+"""Plans of recent functional calls, used again while the weights are what they were.
+
+To check options, to choose a method and to pack weights takes longer than a small layer itself. A call like one before, with weights that
+lie where they lay then, may use its plan if they are the same: every bit is compared with a copy. Nothing less would be safe, since an
+array may change at any time and does not say so. Large weights are packed anew, which takes no longer than to compare them.
+"""
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from npconv.plan import Conv2dPlan
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+Key: TypeAlias = tuple[Any, ...]
+
+# Calls that are remembered at most, and bytes of the weights of one of them.
+MOST_CALLS, MOST_BYTES = 128, 256 * 1024
+
+
+class Recent(NamedTuple):
+    """A plan, and the bits of the weights and of the bias that it was made for."""
+
+    plan: Conv2dPlan
+    given: list[Array]
+
+
+# None for a call that was seen once: one of which there is no second costs no copy.
+_calls: OrderedDict[Key, Recent | None] = OrderedDict()
+_lock = threading.Lock()
+
+
+def key_of(operands: Sequence[Array], *call: Any) -> Key:
+    """Return what calls have in common that can share a plan: where operands lie, and all else that a plan depends on.
+
+    Options are told apart by how they are written: True and 1.0 are not 1, though they are equal.
+    """
+    return (*[part for of in operands for part in (of.ctypes.data, of.shape, of.strides, of.dtype)], *call)
+
+
+def find_plan(key: Key, operands: Sequence[Array]) -> Conv2dPlan | None:
+    """Return the plan of a call before with the same key, if every bit of weights and bias is what it was."""
+    recent = _calls.get(key)
+    if recent is None:
+        return None
+    same = all((bits == _bits(now)).all() for bits, now in zip(recent.given, operands, strict=True))
+    return recent.plan if same else None
+
+
+def plan_anew(key: Key, operands: Sequence[Array], make: Callable[..., Conv2dPlan]) -> Conv2dPlan:
+    """Return the plan that `make` makes of the operands, and remember it if such a call was seen before."""
+    if not all(of.flags.c_contiguous and of.nbytes <= MOST_BYTES for of in operands):
+        return make(*operands)
+    if _calls.get(key, operands) is not None:
+        plan = make(*operands)
+        _remember(key, None)
+        return plan
+    # Made of the copies: what another thread writes to the weights meanwhile is then not taken for what was packed.
+    copies = [of.copy() for of in operands]
+    plan = make(*copies)
+    _remember(key, Recent(plan, [_bits(of) for of in copies]))
+    return plan
+
+
+def _bits(array: Array) -> Array:
+    """Return the elements as unsigned integers: so NaN is what it was, and -0.0 is not 0.0."""
+    return array.reshape(-1).view(f"u{array.itemsize}")
+
+
+def _remember(key: Key, recent: Recent | None) -> None:
+    """Put a call in its place, and forget the oldest ones if that makes too many."""
+    with _lock:
+        _calls.pop(key, None)
+        _calls[key] = recent
+        while len(_calls) > MOST_CALLS:
+            _calls.popitem(last=False)
+
+
+def _forget() -> None:
+    """Begin anew in a forked child: another thread may have been about to remember something."""
+    global _lock
+    _lock = threading.Lock()
+    _calls.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

@@ -1,0 +1,116 @@
+"""Functional calls that use a plan again: never one whose weights, bias or options were others."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import npconv as nc
+from npconv import recent
+
+X = np.arange(1.0, 37.0, dtype=np.float32).reshape(1, 4, 3, 3)
+
+
+def plans_of(*calls: Any) -> list[Any]:
+    """Return the plans that are found for calls, before each of which nothing but the calls before was made."""
+    found: list[Any] = []
+    find, kept = recent.find_plan, recent._calls.copy()
+    recent._calls.clear()
+
+    def find_and_note(*given: Any) -> Any:
+        found.append(find(*given))
+        return found[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("npconv.functional.find_plan", find_and_note)
+        for call in calls:
+            call()
+    recent._calls.clear()
+    recent._calls.update(kept)
+    return found
+
+
+def test_the_third_call_uses_the_plan_of_the_second() -> None:
+    weight, bias = np.ones((2, 4, 3, 3), np.float32), np.ones(2, np.float32)
+
+    def call() -> Any:
+        return nc.conv2d(X, weight, bias, padding=1)
+
+    first, second, third, fourth = plans_of(call, call, call, call)
+    assert first is second is None
+    assert third is fourth is not None
+    expected = nc.plan_conv2d(X.shape, weight, bias, padding=1)(X)
+    assert all(np.array_equal(call(), expected) for _ in range(4))
+
+
+@pytest.mark.parametrize("changed", ["weight", "bias"])
+def test_a_change_in_place_is_seen_down_to_the_sign_of_a_zero(changed: str) -> None:
+    weight, bias = np.zeros((2, 4, 1, 1), np.float32), np.zeros(2, np.float32)
+    target = {"weight": weight, "bias": bias}[changed]
+
+    def call() -> Any:
+        assert np.array_equal(nc.conv2d(X, weight, bias), nc.plan_conv2d(X.shape, weight, bias)(X), equal_nan=True)
+
+    def change(number: float) -> Any:
+        def then_call() -> None:
+            target[-1] = number
+            call()
+
+        return then_call
+
+    numbers = (-0.0, np.nan, 5.0)
+    found = plans_of(call, call, call, *(step for number in numbers for step in (change(number), call, call)))
+    assert [plan is not None for plan in found] == [False, False, True] * (1 + len(numbers))
+
+
+def test_options_that_are_equal_but_not_alike_are_checked() -> None:
+    weight = np.ones((2, 4, 1, 1), np.float32)
+    for _ in range(3):
+        nc.conv2d(X, weight, stride=1, groups=1)
+    wrong: Any
+    for wrong in (True, 1.0, (1, True), "1"):
+        with pytest.raises(TypeError, match="stride"):
+            nc.conv2d(X, weight, stride=wrong)
+    with pytest.raises(TypeError, match="groups"):
+        nc.conv2d(X, weight, groups=True)
+
+
+def test_other_shapes_types_and_threads_have_other_plans() -> None:
+    weight = np.ones(16, np.float32)
+    views = [weight.reshape(2, 4, 1, 2), weight.reshape(2, 4, 2, 1), weight.view(np.int32).reshape(4, 4, 1, 1)]
+    xs = [X, X, X.astype(np.int32)]
+    plans = plans_of(
+        *[lambda x=x, view=view: nc.conv2d(x, view) for x, view in zip(xs, views, strict=True) for _ in range(3)]
+    )
+    assert len({id(plan) for plan in plans if plan is not None}) == 3
+    before = nc.get_num_threads()
+    try:
+        for threads in (1, 2):
+            nc.set_num_threads(threads)
+            assert plans_of(*[lambda: nc.conv2d(X, views[0])] * 3)[-1].num_threads == 1
+    finally:
+        nc.set_num_threads(before)
+
+
+def test_large_and_scattered_weights_are_packed_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    weight = np.ones((4, 4, 1, 1), np.float32)
+    assert plans_of(*[lambda: nc.conv2d(X, weight[::2])] * 3) == [None] * 3
+    monkeypatch.setattr(recent, "MOST_BYTES", weight.nbytes - 1)
+    assert plans_of(*[lambda: nc.conv2d(X, weight)] * 3) == [None] * 3
+
+
+def test_calls_long_ago_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recent, "MOST_CALLS", 2)
+    weights = [np.ones((2, 4, 1, 1), np.float32) for _ in range(3)]
+    calls: list[Any] = [lambda weight=weight: nc.conv2d(X, weight) for weight in weights]
+    found = plans_of(*[call for call in calls for _ in range(3)], *calls)
+    assert [plan is not None for plan in found] == [False, False, True] * 3 + [False, False, False]
+
+
+def test_a_forked_child_remembers_nothing() -> None:
+    kept = recent._calls.copy()
+    lock = recent._lock
+    recent._forget()
+    assert not recent._calls
+    assert recent._lock is not lock
+    recent._calls.update(kept)

@@ -75,8 +75,8 @@ def stream_rows(tile, sizes, x, x0, w, channel, bias, lanes, stripe, y, y0, row_
     ow = stripe * width
     real_lanes = stripe * KW * tile.vectors
     kept_lanes = ((OW + width - 1) // width * KW + stripe) * tile.vectors
-    # Multiply-adds, which are a product and an addition each, and products alone.
-    fused = alone = 0
+    # Multiply-adds, which are a product and an addition each, and the products that sums begin with.
+    fused = begun = 0
     for j in range(tile.rows * each):
         put(acc, j, zero(tile, x))
     for t in range(first, last + newest):
@@ -95,10 +95,9 @@ def stream_rows(tile, sizes, x, x0, w, channel, bias, lanes, stripe, y, y0, row_
                     fused += tile.lanes
                 if bias.size > 0:
                     put(acc, newest * each + j, fma(get(weights, newest), pixels, splat(tile, bias, channel + p)))
-                    fused += tile.lanes
                 else:
                     put(acc, newest * each + j, multiply(get(weights, newest), pixels))
-                    alone += tile.lanes
+                begun += tile.lanes
         for b in range(phases):
             h = (row_class + classes * t) * sh + b * dh - top
             inside = EVERY if 0 <= h < H else 0
@@ -114,8 +113,9 @@ def stream_rows(tile, sizes, x, x0, w, channel, bias, lanes, stripe, y, y0, row_
             target = y0 + (row_class + classes * (t - newest)) * OW + ow
             store_row(tile, acc, y, target, OH * OW, lanes, kept_lanes)
         move_up(tile, acc)
-    tally[MUL] += fused + alone
-    tally[ADD] += fused
+    tally[MUL] += fused + begun
+    # A sum that begins from the bias adds its first product to that.
+    tally[ADD] += fused + begun if bias.size > 0 else fused
     # Lanes past the row's end, and the steps in which the first or the last outputs were not yet, or no longer, in the window.
     idle = tile.planes * ((last - first) * max(0, ow + width - OW) + newest * width)
     tally[IDLE_MUL] += idle * KH * KW

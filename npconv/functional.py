@@ -7,9 +7,10 @@ import numpy as np
 from npconv.arguments import PaddingLike, PairLike
 from npconv.arrays import as_array, as_bias, as_out, result_dtypes
 from npconv.counts import CountRecord, OpCount, is_counting, record
-from npconv.geometry import conv2d_geometry
+from npconv.geometry import Geometry, conv2d_geometry
 from npconv.plan import Conv2dPlan, make_plan
 from npconv.recent import find_plan, key_of, plan_anew
+from npconv.separable import SeparablePlan
 from npconv.threads import get_num_threads
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -267,31 +268,7 @@ def separable_conv2d(
     >>> y.ravel(), counts.mul
     (array([8., 8., 8.]), 14)
     """
-    operation = "separable_conv2d"
-    x, pointwise = as_array(operation, "x", x), as_array(operation, "pointwise_weight", pointwise_weight)
-    depthwise = as_array(operation, "depthwise_weight", depthwise_weight)
-    dtypes = result_dtypes(operation, result_dtypes(operation, x.dtype, depthwise.dtype)[0], pointwise.dtype)
-    groups = (x.shape[1] if x.ndim == 4 else 1) or 1
-    geometry = conv2d_geometry(
-        x.shape, depthwise.shape, stride=stride, padding=padding, dilation=dilation, groups=groups, operation=operation
-    )
-    shape = (*pointwise.shape, 1, 1) if pointwise.ndim == 2 else pointwise.shape
-    last = conv2d_geometry(geometry.y_shape, shape, operation=operation)
-    if shape[2:] != (1, 1):
-        raise ValueError(
-            f"{operation}: pointwise_weight has a {shape[2]}x{shape[3]} kernel, but a pointwise one is 1x1. "
-            f"Did you mean the depthwise weight?\n        (pointwise_weight {shape})"
-        )
-    given = None if bias is None else as_array(operation, "bias", bias)
-    terms = as_bias(operation, given, last.O, dtypes[0])
-    y = as_out(operation, out, last.y_shape, dtypes[0], (x, depthwise, pointwise, given))
-    between = as_out(operation, None, geometry.y_shape, dtypes[0], ())
-    threads, counted = get_num_threads(), return_counts or is_counting()
-    first = make_plan(operation, geometry, depthwise, None, dtypes, "auto", threads)
-    second = make_plan(operation, last, pointwise, terms, dtypes, "auto", threads)
-    counts = [plan.run(a, b, counted=counted) for plan, a, b in ((first, x, between), (second, between, y))]
-    total = sum(filter(None, counts), OpCount())
-    return _handed_over(operation, f"{first.method}, {second.method}", x, depthwise, y, total, return_counts)
+    return _separate(x, depthwise_weight, pointwise_weight, bias, (stride, padding, dilation), out, return_counts)
 
 
 def _convolve(
@@ -321,6 +298,54 @@ def _convolve(
         y = as_out(operation, out, plan.geometry.y_shape, plan.dtype, (x, weight, given))
     counts = plan.run(x, y, counted=return_counts or is_counting())
     return _handed_over(operation, plan.method, x, weight, y, counts, return_counts)
+
+
+def _separate(
+    x: Any, depthwise_weight: Any, pointwise_weight: Any, bias: Any, options: tuple[PairLike, PaddingLike, PairLike], out: Any,
+    return_counts: bool,
+) -> Any:  # fmt: skip
+    operation = "separable_conv2d"
+    x, pointwise = as_array(operation, "x", x), as_array(operation, "pointwise_weight", pointwise_weight)
+    depthwise = as_array(operation, "depthwise_weight", depthwise_weight)
+    given = None if bias is None else as_array(operation, "bias", bias)
+    operands = (depthwise, pointwise) if given is None else (depthwise, pointwise, given)
+    key = key_of(operands, operation, x.shape, x.dtype, repr(options), get_num_threads())
+    plan = find_plan(key, operands)
+    if plan is None:
+        dtypes = result_dtypes(operation, result_dtypes(operation, x.dtype, depthwise.dtype)[0], pointwise.dtype)
+        geometries = _separated(operation, x.shape, depthwise.shape, pointwise.shape, options)
+        as_bias(operation, given, geometries[1].O, dtypes[0])
+        y = as_out(operation, out, geometries[1].y_shape, dtypes[0], (x, depthwise, pointwise, given))
+
+        def make(depthwise: Array, pointwise: Array, bias: Array | None = None) -> SeparablePlan:
+            terms = as_bias(operation, bias, geometries[1].O, dtypes[0])
+            return SeparablePlan(operation, geometries, (depthwise, pointwise), terms, dtypes, get_num_threads())
+
+        plan = plan_anew(key, operands, make)
+    else:
+        y = as_out(operation, out, plan.geometry.y_shape, plan.dtype, (x, depthwise, pointwise, given))
+    counts = plan.run(x, y, counted=return_counts or is_counting())
+    return _handed_over(operation, plan.method, x, depthwise, y, counts, return_counts)
+
+
+def _separated(
+    operation: str, x: tuple[int, ...], depthwise: tuple[int, ...], pointwise: tuple[int, ...],
+    options: tuple[PairLike, PaddingLike, PairLike],
+) -> tuple[Geometry, Geometry]:  # fmt: skip
+    """Return the geometries of both convolutions, from the shapes of arrays."""
+    stride, padding, dilation = options
+    groups = (x[1] if len(x) == 4 else 1) or 1
+    first = conv2d_geometry(
+        x, depthwise, stride=stride, padding=padding, dilation=dilation, groups=groups, operation=operation
+    )
+    shape = (*pointwise, 1, 1) if len(pointwise) == 2 else pointwise
+    last = conv2d_geometry(first.y_shape, shape, operation=operation)
+    if shape[2:] != (1, 1):
+        raise ValueError(
+            f"{operation}: pointwise_weight has a {shape[2]}x{shape[3]} kernel, but a pointwise one is 1x1. "
+            f"Did you mean the depthwise weight?\n        (pointwise_weight {shape})"
+        )
+    return first, last
 
 
 def _handed_over(

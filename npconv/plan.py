@@ -1,7 +1,6 @@
 """A convolution made ready: method, tile and threads chosen, weights packed, counts predicted. Printed, it explains itself."""
 
 import functools
-from dataclasses import replace
 from typing import Any, SupportsIndex, TypeAlias
 
 import numpy as np
@@ -13,6 +12,7 @@ from npconv.geometry import Geometry, conv2d_geometry
 from npconv.layouts import Layout, NotServedError, lay_out
 from npconv.memory import check_room
 from npconv.threads import get_num_threads
+from npconv.useful import useful
 from npconv.workspace import Workspace
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -20,12 +20,11 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 METHODS = ("auto", "naive", "im2col", "direct", "filterwise", "depthwise")
 # To ask a helper takes ten microseconds; a layer shorter than this many cycles is done sooner alone.
 CYCLES_WORTH_A_THREAD = 150_000
-# Threads take units one by one: many each, and the last to finish is not late by much.
-UNITS_PER_THREAD = 8
+# Threads take units one by one: of many each, and the last to finish is not late by much; of few, and less is copied or read twice.
+UNITS_PER_THREAD = (8, 4, 2)
 # Beyond this many filters for each input channel, a tile of filters reuses the image better than streaming its rows.
 LARGEST_MULTIPLIER = 4
 LARGEST_EXTENT = 2**62
-LARGEST_COUNT_IN_FLOAT32 = 2**24
 # Workspaces up to this size outlive their plan, one for each of the most calls that ran at once.
 SPARE_BYTES = 1024 * 1024
 # Cycles to put an element of the result in its place afterwards, where a shuffle is not done on the way to memory.
@@ -38,12 +37,13 @@ def choose(
     geometry: Geometry, dtype: np.dtype[Any], method: str, num_threads: int, shuffle: int = 1
 ) -> tuple[Layout, str, int, int]:
     """Return the layout of a geometry, why it was chosen, the threads it is worth, and groups to shuffle in afterwards, 1 if none."""
-    pieces = 1
+    units = [1]
     if num_threads > 1:
         alone = choose(geometry, dtype, method, 1, shuffle)
         if alone[0].cycles <= CYCLES_WORTH_A_THREAD:
             return alone
-        pieces = -(-UNITS_PER_THREAD * num_threads // max(1, geometry.N * geometry.groups))
+        units = [each * num_threads for each in UNITS_PER_THREAD]
+    pieces_of_groups = dict.fromkeys(-(-number // max(1, geometry.N * geometry.groups)) for number in units)
     ways: list[tuple[float, Layout, int]] = []
     remarks, refusals = [], []
     for in_store in dict.fromkeys((shuffle, 1)):
@@ -51,7 +51,10 @@ def choose(
         for name in ["im2col", "direct", "filterwise", "depthwise"] if method == "auto" else [method]:
             label = f"{name} and a shuffle" if after > 1 else name
             try:
-                layout = lay_out(geometry, dtype, name, pieces, shuffle=in_store)
+                layout = min(
+                    (lay_out(geometry, dtype, name, pieces, shuffle=in_store) for pieces in pieces_of_groups),
+                    key=lambda layout: layout.cycles_of(num_threads),
+                )
             except NotServedError as refusal:
                 refusals.append(refusal)
                 remarks.append(f"{label}: no ({str(refusal).split(',')[0].split('.')[0]})")
@@ -210,12 +213,13 @@ class Conv2dPlan:
     def _executed(self, tallied: list[int]) -> OpCount:
         """Turn what the loops tallied into a record; which products met padding is measured, not computed."""
         mul, add, idle_mul, idle_add, zeros, moved = tallied[:6]
-        g = self.geometry
-        real_taps, covered = self._indicator
-        walked = real_taps * g.N * g.O * g.group_channels
+        layout = self.layout
+        walked = useful(
+            self.geometry, self._accumulator, self.method, layout.tile.planes, layout.choice, biased=self._bias
+        )
         # im2col sees each zero that it packs; the other methods were shown where theirs are.
-        useful_mul = mul - idle_mul - zeros if self.method == "im2col" else walked
-        useful_add = useful_mul - (0 if self._bias else covered * g.N * g.O)
+        useful_mul = mul - idle_mul - zeros if self.method == "im2col" else walked.mul
+        useful_add = walked.add + useful_mul - walked.mul
         return OpCount(
             mul=useful_mul,
             add=useful_add,
@@ -225,24 +229,6 @@ class Conv2dPlan:
             idle_add=idle_add,
             moved=moved + self._moved_after,
         )
-
-    @functools.cached_property
-    def _indicator(self) -> tuple[int, int]:
-        """Real taps of all outputs of one plane, and outputs with at least one: the same walk over an image of ones.
-
-        An image of ones with padding zeros, met by a kernel of ones, gives at each output the number of its real taps.
-        """
-        planes, dtype = self.layout.tile.planes, self._accumulator
-        if self.geometry.KH * self.geometry.KW > LARGEST_COUNT_IN_FLOAT32:
-            dtype = np.result_type(dtype, np.float64)
-        one = replace(self.geometry, N=1, C=planes, O=planes, groups=planes)
-        layout = lay_out(one, dtype, self.method, 1, self.layout.choice)
-        image, weight = flat(np.ones(one.x_shape, dtype), dtype), layout.pack(np.ones(one.weight_shape, dtype))
-        taps = np.empty(one.P, dtype)
-        arguments = image, flat(weight, dtype), flat(np.empty(0, dtype), dtype), taps
-        workspace_of(layout, 1).run(layout.entry, (*layout.head, *arguments))
-        plane = taps[: one.OH * one.OW]
-        return int(plane.sum(dtype=np.float64)), int(np.count_nonzero(plane))
 
     @property
     def _moved_after(self) -> int:

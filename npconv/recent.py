@@ -2,31 +2,35 @@
 
 To check options, to choose a method and to pack weights takes longer than a small layer itself. A call like one before, with weights that
 lie where they lay then, may use its plan if they are the same: every bit is compared with a copy. Nothing less would be safe, since an
-array may change at any time and does not say so. Large weights are packed anew, which takes no longer than to compare them.
+array may change at any time and does not say so. Very large weights are packed anew, which takes no longer than to compare them.
 """
 
 import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
-from npconv.plan import Conv2dPlan
-
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Key: TypeAlias = tuple[Any, ...]
+Plan = TypeVar("Plan")
 
-# Calls that are remembered at most, and bytes of the weights of one of them.
-MOST_CALLS, MOST_BYTES = 128, 256 * 1024
+# Calls that are remembered at most, bytes of the weights of one of them, and of all that is kept for them.
+MOST_CALLS, MOST_BYTES, MOST_BYTES_OF_ALL = 256, 4 * 1024 * 1024, 64 * 1024 * 1024
 
 
 class Recent(NamedTuple):
-    """A plan, and the bits of the weights and of the bias that it was made for."""
+    """A plan of any kind, and the bits of the weights and of the bias that it was made for."""
 
-    plan: Conv2dPlan
+    plan: Any
     given: list[Array]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that are kept: weights as they were given, and packed."""
+        return 2 * sum(bits.nbytes for bits in self.given)
 
 
 # None for a call that was seen once: one of which there is no second costs no copy.
@@ -42,8 +46,8 @@ def key_of(operands: Sequence[Array], *call: Any) -> Key:
     return (*[part for of in operands for part in (of.ctypes.data, of.shape, of.strides, of.dtype)], *call)
 
 
-def find_plan(key: Key, operands: Sequence[Array]) -> Conv2dPlan | None:
-    """Return the plan of a call before with the same key, if every bit of weights and bias is what it was."""
+def find_plan(key: Key, operands: Sequence[Array]) -> Any:
+    """Return the plan of a call before with the same key, if every bit of weights and bias is what it was; else None."""
     recent = _calls.get(key)
     if recent is None:
         return None
@@ -51,7 +55,7 @@ def find_plan(key: Key, operands: Sequence[Array]) -> Conv2dPlan | None:
     return recent.plan if same else None
 
 
-def plan_anew(key: Key, operands: Sequence[Array], make: Callable[..., Conv2dPlan]) -> Conv2dPlan:
+def plan_anew(key: Key, operands: Sequence[Array], make: Callable[..., Plan]) -> Plan:
     """Return the plan that `make` makes of the operands, and remember it if such a call was seen before."""
     if not all(of.flags.c_contiguous and of.nbytes <= MOST_BYTES for of in operands):
         return make(*operands)
@@ -76,7 +80,7 @@ def _remember(key: Key, recent: Recent | None) -> None:
     with _lock:
         _calls.pop(key, None)
         _calls[key] = recent
-        while len(_calls) > MOST_CALLS:
+        while len(_calls) > MOST_CALLS or sum(each.nbytes for each in _calls.values() if each) > MOST_BYTES_OF_ALL:
             _calls.popitem(last=False)
 
 

@@ -14,7 +14,12 @@ import npconv as nc
 from bounds import tap_by_tap
 from npconv import rearrange
 from npconv.geometry import Geometry, conv2d_geometry
+from npconv.kernels.packing import pack_filters
+from npconv.kernels.registers import RegisterTile
+from npconv.kernels.targets import target
 from npconv.kernels.work import LINE
+from npconv.layouts import NotServedError
+from npconv.layouts.separable import separable_layout
 from npconv.plan import Conv2dPlan
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -85,6 +90,38 @@ def convolve(geometry: Geometry, method: str, draw: random.Random, *, at_end: bo
     assert np.array_equal(y.reshape(expected.shape), expected), (geometry, method)
 
 
+def separate(draw: random.Random, *, at_end: bool) -> None:
+    """Run both parts of a separable convolution in one pass with every array guarded, and compare."""
+    stride, C = draw.choice([1, 2]), draw.choice([1, 3])
+    first = conv2d_geometry(
+        (draw.choice([1, 2]), C, draw.choice([3, 9]), draw.choice([17, 40])),
+        (C, 1, 3, 3),
+        stride=stride,
+        padding=1,
+        groups=C,
+    )
+    second = conv2d_geometry(first.y_shape, (draw.choice([1, 5]), C, 1, 1))
+    rng, dtype = np.random.default_rng(0), np.dtype(np.float32)
+    x, *weights = (
+        rng.integers(-3, 4, shape).astype(dtype) for shape in (first.x_shape, first.weight_shape, second.weight_shape)
+    )
+    try:
+        layout = separable_layout(first, second, dtype, draw.choice([1, 2, 4]))
+    except NotServedError:
+        return
+    head = [
+        read_only(guarded(part, at_end=at_end)) if isinstance(part, np.ndarray) and part.size else part
+        for part in layout.head
+    ]
+    inputs = [read_only(guarded(array, at_end=at_end)) for array in (x, layout.pack(*weights))]
+    y, scratch = (guarded(np.full(n, np.nan, dtype), at_end=at_end) for n in (second.P, layout.scratch))
+    integers = [guarded(np.zeros(n, np.int64), at_end=at_end) for n in (2 * LINE, LINE)]
+    kernel: Any = layout.kernel
+    kernel(*head, *inputs, np.empty(0, dtype), y, *integers, scratch, read_only(scratch))
+    between = tap_by_tap(x, weights[0], None, first)
+    assert np.array_equal(y.reshape(second.y_shape), tap_by_tap(between, weights[1], None, second)), (first, second)
+
+
 def move(geometry: Geometry, *, at_end: bool) -> None:
     """Unfold, fold and shuffle with every array guarded, and compare with what they do elsewhere."""
     x = np.random.default_rng(0).integers(-3, 4, geometry.x_shape).astype(np.float32)
@@ -111,6 +148,24 @@ def move(geometry: Geometry, *, at_end: bool) -> None:
         rearrange._share_units = between_pages
         assert np.array_equal(call(), expected)
         rearrange._share_units = share_units
+
+
+def pack(draw: random.Random, *, at_end: bool) -> None:
+    """Pack the weights of a few filters with both arrays guarded, and compare."""
+    groups, F, K, rows = (
+        draw.choice([1, 2]),
+        draw.choice([1, 3, 16, 40]),
+        draw.choice([1, 9, 16, 33]),
+        draw.choice([1, 6, 14, 16, 24, 32]),
+    )
+    blocks, lanes = -(-F // rows), target().lanes(4)
+    weight = np.arange(groups * F * K, dtype=np.float32).reshape(groups, F, K)
+    padded = np.zeros((groups, blocks * rows, K), np.float32)
+    padded[:, :F] = weight
+    packed = guarded(np.full(padded.size, np.nan, np.float32), at_end=at_end)
+    sizes = (groups, blocks, rows, F, K)
+    pack_filters(RegisterTile(lanes, 1, lanes), sizes, read_only(guarded(weight, at_end=at_end)), packed)
+    assert np.array_equal(packed, padded.reshape(groups, blocks, rows, K).swapaxes(2, 3).reshape(-1)), sizes
 
 
 def random_geometry(draw: random.Random) -> Geometry:
@@ -167,6 +222,8 @@ def main(seeds: int) -> None:
             for method in ("depthwise", "channelwise"):
                 convolve(served_by_depthwise(geometry), method, draw, at_end=at_end)
             move(geometry, at_end=at_end)
+            pack(draw, at_end=at_end)
+            separate(draw, at_end=at_end)
 
 
 if __name__ == "__main__":

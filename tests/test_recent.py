@@ -105,6 +105,10 @@ def test_calls_long_ago_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Any] = [lambda weight=weight: nc.conv2d(X, weight) for weight in weights]
     found = plans_of(*[call for call in calls for _ in range(3)], *calls)
     assert [plan is not None for plan in found] == [False, False, True] * 3 + [False, False, False]
+    monkeypatch.setattr(recent, "MOST_CALLS", 9)
+    monkeypatch.setattr(recent, "MOST_BYTES_OF_ALL", 5 * weights[0].nbytes)
+    found = plans_of(*[call for call in calls for _ in range(3)], *reversed(calls))
+    assert [plan is not None for plan in found] == [False, False, True] * 3 + [True, True, False]
 
 
 def test_a_forked_child_remembers_nothing() -> None:

@@ -48,20 +48,21 @@ def depthwise(tile, sizes, lanes, x, w, bias, y, counters, tally):
                 if first < last:
                     for stripe in range(stripes):
                         stream_rows(
-                            tile, sizes, x, plane * H * W, w, o % (C * multiplier), bias, lanes, stripe, y, o * OH * OW, row_class,
-                            first, last, tally,
+                            tile, sizes, x, plane * H * W, w, o % (C * multiplier), bias, lanes, stripe, y, o * OH * OW, OH * OW,
+                            row_class, first, last, tally,
                         )  # fmt: skip
         unit = next_unit(counters, tally, units)
     rest(counters, tally)
 
 
 @kernel
-def stream_rows(tile, sizes, x, x0, w, channel, bias, lanes, stripe, y, y0, row_class, first, last, tally):
+def stream_rows(tile, sizes, x, x0, w, channel, bias, lanes, stripe, y, y0, y_plane, row_class, first, last, tally):
     """Compute the output rows row_class + classes*t, t from first to last - 1, in one stripe of columns of the tile's planes.
 
+    Those planes are `y_plane` elements apart in y, the first at y0.
     At step t, row m of the tile sums output step t - (rows - 1 - m); phase b of the step is its tap kh = b + phases*(rows - 1 - m).
     """
-    (classes, H, W, OH, OW, KW, KH, sh, sw, dh, dw, top, left) = sizes[5:18]
+    (classes, H, W, _, OW, KW, KH, sh, sw, dh, dw, top, left) = sizes[5:18]
     acc = accumulators(tile, x)
     weights = weight_registers(tile, x)
     width = tile.vectors * tile.lanes
@@ -111,7 +112,7 @@ def stream_rows(tile, sizes, x, x0, w, channel, bias, lanes, stripe, y, y0, row_
                     fused += add_tap(tile, acc, weights, 1, w, tap, taps, x, i, H * W, stride, lanes, of, inside)
         if t - newest >= first:
             target = y0 + (row_class + classes * (t - newest)) * OW + ow
-            store_row(tile, acc, y, target, OH * OW, lanes, kept_lanes)
+            store_row(tile, acc, y, target, y_plane, lanes, kept_lanes)
         move_up(tile, acc)
     tally[MUL] += fused + begun
     # A sum that begins from the bias adds its first product to that.

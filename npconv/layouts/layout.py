@@ -7,9 +7,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from npconv.arrays import flat
 from npconv.geometry import Geometry
 from npconv.kernels.calls import TileKernel
 from npconv.kernels.compile import entry
+from npconv.kernels.packing import pack_filters
 from npconv.kernels.registers import RegisterTile
 from npconv.kernels.targets import target
 from npconv.kernels.tile import multiply_tile
@@ -22,6 +24,8 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 MOST_SETS = 2**18
 # Taps of a filter whose places it writes down.
 MOST_TAPS = 2**22
+# Weights that are packed sooner through registers than by NumPy.
+WORTH_TURNING = 2**13
 
 
 class NotServedError(ValueError):
@@ -70,7 +74,7 @@ class Layout:
     tile: RegisterTile
     choice: tuple[int, ...]
     parts: tuple[Any, ...]
-    pack: Callable[[Array], Array]
+    pack: Callable[..., Array]
     pack_bias: Callable[[Array], Array]
     units: int
     scratch: int
@@ -80,8 +84,9 @@ class Layout:
     spare: list[Any] = field(default_factory=list, compare=False, repr=False)
 
     def cycles_of(self, threads: int) -> float:
-        """Estimate the time until the last of so many threads is done, in cycles: units are not cut."""
-        return self.cycles * -(-self.units // threads) / max(1, self.units)
+        """Estimate the cycles until the last of so many threads is done: units are not cut, and it is late by half of one."""
+        each = self.cycles / max(1, self.units)
+        return each * (-(-self.units // threads) + 0.5) if threads > 1 else self.cycles
 
     @property
     def tail(self) -> str:
@@ -137,6 +142,13 @@ def in_blocks(groups: int, rows: int) -> tuple[Callable[[Array], Array], Callabl
         filters = weight.reshape(groups, weight.shape[0] // groups, -1)
         F, K = filters.shape[1:]
         blocks = -(-F // rows)
+        if weight.size >= WORTH_TURNING:
+            lanes = target().lanes(weight.itemsize)
+            packed = empty((groups * blocks * K * rows,), weight.dtype)
+            pack_filters(
+                RegisterTile(lanes, 1, lanes), (groups, blocks, rows, F, K), flat(weight, weight.dtype), packed
+            )
+            return packed
         padded = filters
         if blocks * rows > F:
             padded = np.zeros((groups, blocks * rows, K), weight.dtype)

@@ -1,0 +1,114 @@
+"""A depthwise separable convolution made ready: in one pass over the image, or one convolution after the other."""
+
+import functools
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from npconv.arrays import flat
+from npconv.counts import OpCount
+from npconv.geometry import Geometry
+from npconv.layouts import Layout, NotServedError
+from npconv.layouts.separable import separable_layout
+from npconv.memory import allocated
+from npconv.plan import UNITS_PER_THREAD, choose, make_plan, workspace_of
+from npconv.useful import useful
+from npconv.workspace import Workspace
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+Geometries: TypeAlias = tuple[Geometry, Geometry]
+
+# Cycles to write an output of the depthwise part where the pointwise part reads it again, beyond what that takes within the cache. Fitted
+# to the layers of MobileNetV1.
+CYCLES_OF_AN_ELEMENT = 1
+
+
+@functools.lru_cache(maxsize=128)
+def choose_pass(geometries: Geometries, dtype: np.dtype[Any], num_threads: int) -> Layout | None:
+    """Return the layout of one pass, or None if two calls are estimated to take less time."""
+    depthwise, pointwise = geometries
+    if not depthwise.N:
+        return None
+    between = depthwise.P * CYCLES_OF_AN_ELEMENT / num_threads
+    two = between + sum(choose(g, dtype, "auto", num_threads)[0].cycles_of(num_threads) for g in geometries)
+    try:
+        layouts = [
+            separable_layout(depthwise, pointwise, dtype, units * num_threads)
+            for units in (UNITS_PER_THREAD if num_threads > 1 else (1,))
+        ]
+    except NotServedError:
+        return None
+    best = min(layouts, key=lambda layout: layout.cycles_of(num_threads))
+    return best if best.cycles_of(num_threads) < two else None
+
+
+class SeparablePlan:
+    """Both convolutions with their weights packed; called by `separable_conv2d`.
+
+    Where types allow it and the estimates say so, one pass computes both, and what lies between is never whole. Its bits are those of two
+    calls.
+
+    Attributes
+    ----------
+    geometry : Geometry
+        Shapes and options of the pointwise part.
+    dtype : numpy.dtype
+        Type of the result.
+    method : str
+        "separable", or the methods of two calls.
+    """
+
+    def __init__(
+        self, operation: str, geometries: Geometries, weights: tuple[Array, Array], bias: Array | None,
+        dtypes: tuple[np.dtype[Any], np.dtype[Any]], num_threads: int,
+    ) -> None:  # fmt: skip
+        self._operation, self._geometries = operation, geometries
+        self.geometry = geometries[1]
+        self.dtype, accumulator = dtypes
+        # float16 is rounded between the two, which one pass does not do.
+        self._layout = choose_pass(geometries, accumulator, num_threads) if dtypes[0] == dtypes[1] else None
+        self._num_threads = num_threads
+        self._biased = bias is not None
+        if self._layout:
+            self.method = self._layout.method
+            packed = self._layout.pack(*(weight.astype(accumulator, copy=False) for weight in weights))
+            self._weight = flat(packed, accumulator)
+            terms = np.empty(0, accumulator) if bias is None else bias.astype(accumulator, copy=False)
+            self._terms = flat(self._layout.pack_bias(terms), accumulator)
+        else:
+            biases = (None, bias)
+            self._parts = [
+                make_plan(operation, *part, dtypes, "auto", num_threads)
+                for part in zip(geometries, weights, biases, strict=True)
+            ]
+            self.method = ", ".join(plan.method for plan in self._parts)
+
+    def run(self, x: Array, y: Array, *, counted: bool) -> OpCount | None:
+        """Convolve an array that has been checked into one that has; return what was executed if that is `counted`."""
+        if self._layout is None:
+            first, second = self._parts
+            between = allocated(self._operation, "the depthwise result", self._geometries[0].y_shape, self.dtype)
+            counts = first.run(x, between, counted=counted), second.run(between, y, counted=counted)
+            return sum(filter(None, counts), OpCount()) if counted else None
+        if not y.size:
+            return OpCount() if counted else None
+        threads = min(self._num_threads, self._layout.units)
+        workspace = workspace_of(self._layout, threads)
+        arguments = flat(x, self.dtype), self._weight, self._terms, y.reshape(-1)
+        workspace.run(self._layout.entry, (*self._layout.head, *arguments))
+        return self._executed(self._layout, workspace) if counted else None
+
+    def _executed(self, layout: Layout, workspace: Workspace) -> OpCount:
+        """Turn what the loops tallied into a record, as a plan of one convolution does."""
+        mul, add, idle_mul, idle_add = workspace.tallied()[:4]
+        depthwise, pointwise = self._geometries
+        _, *tile = layout.choice
+        window = layout.tile
+        met = useful(depthwise, self.dtype, "depthwise", window.planes, (window.planes, window.vectors), biased=False)
+        met += useful(pointwise, self.dtype, "direct", 1, tuple(tile), biased=self._biased)
+        return met + OpCount(
+            padding_mul=mul - idle_mul - met.mul,
+            padding_add=add - idle_add - met.add,
+            idle_mul=idle_mul,
+            idle_add=idle_add,
+        )

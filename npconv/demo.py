@@ -19,9 +19,11 @@ import numpy as np
 
 from npconv.counts import OpCount, count_conv2d, counting
 from npconv.functional import conv2d, depthwise_conv2d, separable_conv2d
+from npconv.geometry import conv2d_geometry
 from npconv.layer_forms import judged
 from npconv.plan import Conv2dPlan, plan_conv2d
 from npconv.rearrange import channel_shuffle
+from npconv.separable import SeparablePlan
 from npconv.text import Row, by, share, stacked
 from npconv.threads import get_num_threads
 
@@ -93,7 +95,7 @@ class Run:
     y: Array
     method: str
     counts: OpCount
-    plans: tuple[Conv2dPlan, ...]
+    plan: Conv2dPlan | SeparablePlan | None
     predicted: OpCount
     closed_form: OpCount
     first_seconds: float
@@ -192,16 +194,26 @@ def run(layer: Layer, x: Array) -> Run:
     first_seconds = timed(partial(layer.call, x))[0]
     with counting() as calls:
         clocked = [timed(partial(layer.call, x)) for _ in range(TIMED_RUNS)]
-    plans, closed_form, shape = [], OpCount(), x.shape
+    closed_form, geometries, shape = OpCount(), [], x.shape
     for weight, options in layer.stages:
-        plans.append(plan_conv2d(shape, weight, **options))
         closed_form += count_conv2d(shape, weight.shape, **options)
-        shape = plans[-1].geometry.y_shape
+        geometries.append(conv2d_geometry(shape, weight.shape, **options))
+        shape = geometries[-1].y_shape
+    plan: Conv2dPlan | SeparablePlan | None = None
+    if len(layer.stages) == 2:
+        first, second = (weight for weight, _ in layer.stages)
+        dtypes = x.dtype, x.dtype
+        plan = SeparablePlan(
+            "separable_conv2d", (geometries[0], geometries[1]), (first, second), None, dtypes, get_num_threads()
+        )
+    elif layer.stages:
+        weight, options = layer.stages[0]
+        plan = plan_conv2d(x.shape, weight, **options)
     # Every element of the input moves once in a shuffle, and nothing is computed.
-    predicted = sum((plan.counts for plan in plans), OpCount()) if plans else OpCount(moved=math.prod(x.shape))
+    predicted = plan.counts if plan else OpCount(moved=math.prod(x.shape))
     record = calls.records[-1]
     return Run(
-        layer, x, clocked[-1][1], record.method, record.counts, tuple(plans), predicted, closed_form,
+        layer, x, clocked[-1][1], record.method, record.counts, plan, predicted, closed_form,
         first_seconds, min(seconds for seconds, _ in clocked),
     )  # fmt: skip
 
@@ -225,7 +237,7 @@ def rows(runs: list[Run]) -> list[Row]:
     def numbers(label: str, field: str) -> Row:
         return (label, *(f"{getattr(run.counts, field):,}" for run in runs))
 
-    tiles = [[plan.layout.tile for plan in run.plans] for run in runs]
+    tiles = [run.plan.tiles if run.plan else [] for run in runs]
     return [
         ("", *(run.layer.name for run in runs)),
         ("input from", *(run.layer.source for run in runs)),

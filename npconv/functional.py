@@ -256,6 +256,8 @@ def separable_conv2d(
 
     Notes
     -----
+    The result and the useful and padding counts are those of the two calls; where it is faster, both run in one pass over the image.
+
     Howard et al. (2017), MobileNets, section 3.1: of the ``KH*KW*O`` products that an ordinary convolution spends on an input element,
     ``KH*KW + O`` remain.
 

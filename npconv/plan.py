@@ -92,6 +92,8 @@ class Conv2dPlan:
         The method that was chosen.
     why : str
         What the choice was made by.
+    tiles : list of RegisterTile
+        The register tile, alone.
     num_threads : int
         Threads that a call uses.
     shuffle_groups : int
@@ -123,7 +125,7 @@ class Conv2dPlan:
             self.layout = lay_out(geometry, self._accumulator, method, pieces or 1, tile, shuffle)
             self._shuffle_after = 1
             self.why, self.num_threads = "as asked for", min(num_threads, self.layout.units or 1)
-        self.method = self.layout.method
+        self.method, self.tiles = self.layout.method, [self.layout.tile]
         self.shuffle_groups = shuffle
         self._bias = bias is not None
         self._weight = flat(self.layout.pack(weight.astype(self._accumulator, copy=False)), self._accumulator)

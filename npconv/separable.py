@@ -6,10 +6,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from npconv.arrays import flat
-from npconv.counts import OpCount
+from npconv.counts import OpCount, conv2d_counts
 from npconv.geometry import Geometry
 from npconv.layouts import Layout, NotServedError
-from npconv.layouts.separable import separable_layout
+from npconv.layouts.separable import OnePass, one_pass, separable_layout
 from npconv.memory import allocated
 from npconv.plan import UNITS_PER_THREAD, choose, make_plan, workspace_of
 from npconv.useful import useful
@@ -24,22 +24,23 @@ CYCLES_OF_AN_ELEMENT = 1
 
 
 @functools.lru_cache(maxsize=128)
-def choose_pass(geometries: Geometries, dtype: np.dtype[Any], num_threads: int) -> Layout | None:
-    """Return the layout of one pass, or None if two calls are estimated to take less time."""
+def choose_pass(geometries: Geometries, dtype: np.dtype[Any], num_threads: int) -> tuple[OnePass, Layout] | None:
+    """Return how to do both in one pass, or None if two calls are estimated to take less time."""
     depthwise, pointwise = geometries
     if not depthwise.N:
         return None
     between = depthwise.P * CYCLES_OF_AN_ELEMENT / num_threads
     two = between + sum(choose(g, dtype, "auto", num_threads)[0].cycles_of(num_threads) for g in geometries)
     try:
-        layouts = [
-            separable_layout(depthwise, pointwise, dtype, units * num_threads)
+        ways = [
+            one_pass(depthwise, pointwise, dtype, units * num_threads)
             for units in (UNITS_PER_THREAD if num_threads > 1 else (1,))
         ]
     except NotServedError:
         return None
-    best = min(layouts, key=lambda layout: layout.cycles_of(num_threads))
-    return best if best.cycles_of(num_threads) < two else None
+    laid_out = [(way, separable_layout(way)) for way in ways]
+    best = min(laid_out, key=lambda way: way[1].cycles_of(num_threads))
+    return best if best[1].cycles_of(num_threads) < two else None
 
 
 class SeparablePlan:
@@ -56,6 +57,10 @@ class SeparablePlan:
         Type of the result.
     method : str
         "separable", or the methods of two calls.
+    tiles : list of RegisterTile
+        The tiles of both parts.
+    counts : OpCount
+        What a call will count, predicted.
     """
 
     def __init__(
@@ -66,15 +71,18 @@ class SeparablePlan:
         self.geometry = geometries[1]
         self.dtype, accumulator = dtypes
         # float16 is rounded between the two, which one pass does not do.
-        self._layout = choose_pass(geometries, accumulator, num_threads) if dtypes[0] == dtypes[1] else None
+        self._pass = choose_pass(geometries, accumulator, num_threads) if dtypes[0] == dtypes[1] else None
         self._num_threads = num_threads
         self._biased = bias is not None
-        if self._layout:
-            self.method = self._layout.method
-            packed = self._layout.pack(*(weight.astype(accumulator, copy=False) for weight in weights))
-            self._weight = flat(packed, accumulator)
+        if self._pass:
+            way, layout = self._pass
+            self.method = layout.method
+            self.tiles = [layout.tile, way.tiling.tile(way.tiling.vectors)]
+            self._weight = flat(
+                layout.pack(*(weight.astype(accumulator, copy=False) for weight in weights)), accumulator
+            )
             terms = np.empty(0, accumulator) if bias is None else bias.astype(accumulator, copy=False)
-            self._terms = flat(self._layout.pack_bias(terms), accumulator)
+            self._terms = flat(layout.pack_bias(terms), accumulator)
         else:
             biases = (None, bias)
             self._parts = [
@@ -82,33 +90,44 @@ class SeparablePlan:
                 for part in zip(geometries, weights, biases, strict=True)
             ]
             self.method = ", ".join(plan.method for plan in self._parts)
+            self.tiles = [plan.layout.tile for plan in self._parts]
 
     def run(self, x: Array, y: Array, *, counted: bool) -> OpCount | None:
         """Convolve an array that has been checked into one that has; return what was executed if that is `counted`."""
-        if self._layout is None:
+        if self._pass is None:
             first, second = self._parts
             between = allocated(self._operation, "the depthwise result", self._geometries[0].y_shape, self.dtype)
             counts = first.run(x, between, counted=counted), second.run(between, y, counted=counted)
             return sum(filter(None, counts), OpCount()) if counted else None
         if not y.size:
             return OpCount() if counted else None
-        threads = min(self._num_threads, self._layout.units)
-        workspace = workspace_of(self._layout, threads)
+        way, layout = self._pass
+        workspace = workspace_of(layout, min(self._num_threads, layout.units))
         arguments = flat(x, self.dtype), self._weight, self._terms, y.reshape(-1)
-        workspace.run(self._layout.entry, (*self._layout.head, *arguments))
-        return self._executed(self._layout, workspace) if counted else None
+        workspace.run(layout.entry, (*layout.head, *arguments))
+        return self._executed(way, workspace) if counted else None
 
-    def _executed(self, layout: Layout, workspace: Workspace) -> OpCount:
+    def _executed(self, way: OnePass, workspace: Workspace) -> OpCount:
         """Turn what the loops tallied into a record, as a plan of one convolution does."""
         mul, add, idle_mul, idle_add = workspace.tallied()[:4]
         depthwise, pointwise = self._geometries
-        _, *tile = layout.choice
-        window = layout.tile
+        window = way.window.tile
         met = useful(depthwise, self.dtype, "depthwise", window.planes, (window.planes, window.vectors), biased=False)
-        met += useful(pointwise, self.dtype, "direct", 1, tuple(tile), biased=self._biased)
+        met += useful(pointwise, self.dtype, "direct", 1, way.tiling.choice, biased=self._biased)
         return met + OpCount(
             padding_mul=mul - idle_mul - met.mul,
             padding_add=add - idle_add - met.add,
             idle_mul=idle_mul,
             idle_add=idle_add,
         )
+
+    @functools.cached_property
+    def counts(self) -> OpCount:
+        """What a call will count: the closed forms, and what each part wastes."""
+        if self._pass is None:
+            return sum((plan.counts for plan in self._parts), OpCount())
+        total = OpCount()
+        for geometry, idle, biased in zip(self._geometries, self._pass[0].idle, (False, self._biased), strict=True):
+            additions = geometry.K - (0 if biased else 1)
+            total += conv2d_counts(geometry, biased) + OpCount(idle_mul=idle * geometry.K, idle_add=idle * additions)
+        return total

@@ -19,7 +19,7 @@ from npconv.kernels.registers import RegisterTile
 from npconv.kernels.targets import target
 from npconv.kernels.work import LINE
 from npconv.layouts import NotServedError
-from npconv.layouts.separable import separable_layout
+from npconv.layouts.separable import one_pass, separable_layout
 from npconv.plan import Conv2dPlan
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -106,7 +106,7 @@ def separate(draw: random.Random, *, at_end: bool) -> None:
         rng.integers(-3, 4, shape).astype(dtype) for shape in (first.x_shape, first.weight_shape, second.weight_shape)
     )
     try:
-        layout = separable_layout(first, second, dtype, draw.choice([1, 2, 4]))
+        layout = separable_layout(one_pass(first, second, dtype, draw.choice([1, 2, 4])))
     except NotServedError:
         return
     head = [

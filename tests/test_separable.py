@@ -1,6 +1,5 @@
 """Both parts of a separable convolution in one pass: the bits and the counts of two calls."""
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import npconv as nc
 from npconv import separable
 from npconv.geometry import Geometry, conv2d_geometry
 from npconv.layouts import NotServedError
-from npconv.layouts.separable import separable_layout
+from npconv.layouts.separable import one_pass, separable_layout
 from npconv.separable import SeparablePlan, choose_pass
 
 # Shape of x, of the depthwise weights, number of filters, options: one and several bands, stripes and planes in a tile; multipliers.
@@ -43,7 +42,8 @@ def in_one_pass(monkeypatch: pytest.MonkeyPatch, pieces: int) -> None:
     """Let every plan from now on compute both parts in one pass, in so many units of work."""
 
     def always(parts: tuple[Geometry, Geometry], dtype: np.dtype[Any], _: int) -> Any:
-        return separable_layout(*parts, dtype, pieces)
+        way = one_pass(*parts, dtype, pieces)
+        return way, separable_layout(way)
 
     monkeypatch.setattr(separable, "choose_pass", always)
 
@@ -80,20 +80,35 @@ def test_one_pass_has_the_bits_and_the_counts_of_two_calls(
 
 
 @pytest.mark.kernels
-def test_what_is_executed_is_what_is_kept_and_what_the_layout_throws_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    in_one_pass(monkeypatch, 4)
-    first, second = geometries("stride")
-    x, depthwise, pointwise, bias = operands("stride", "float32")
-    plan = SeparablePlan("test", (first, second), (depthwise, pointwise), bias, (x.dtype, x.dtype), 1)
-    counts = plan.run(x, np.empty(second.y_shape, np.float32), counted=True)
-    assert counts is not None
-    layout = separable_layout(first, second, x.dtype, 4)
-    alone = separable_layout(first, dataclasses.replace(second, O=0), x.dtype, 4)
-    # Outputs of the window that are thrown away had nine taps each, the others one for each channel.
-    assert counts.idle_mul == alone.idle * first.K + (layout.idle - alone.idle) * second.K
-    assert plan.run(x, np.empty((0, 7, 7, 20), np.float32), counted=True) == nc.OpCount()
-    assert plan.run(x, np.empty((0, 7, 7, 20), np.float32), counted=False) is None
-    assert plan.run(x, np.empty(second.y_shape, np.float32), counted=False) is None
+@pytest.mark.parametrize("passes", [1, 2])
+@each_case
+def test_a_plan_predicts_what_is_counted(name: str, passes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    if passes == 1:
+        in_one_pass(monkeypatch, 4)
+    else:
+        monkeypatch.setattr(separable, "choose_pass", lambda *_: None)
+    parts = geometries(name)
+    x, depthwise, pointwise, bias = operands(name, "float32")
+    for terms in (bias, None):
+        plan = SeparablePlan("test", parts, (depthwise, pointwise), terms, (x.dtype, x.dtype), 1)
+        assert (plan.method == "separable") == (passes == 1)
+        y = np.empty(parts[1].y_shape, np.float32)
+        assert plan.run(x, y, counted=True) == plan.counts
+        assert plan.run(x, y, counted=False) is None
+        assert len(plan.tiles) == 2
+
+
+@pytest.mark.kernels
+def test_an_empty_batch_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_one_pass(monkeypatch, 1)
+    x, depthwise, pointwise, _ = operands("same", "float32")
+    plan = SeparablePlan("test", geometries("same"), (depthwise, pointwise), None, (x.dtype, x.dtype), 1)
+    nothing = np.empty((0, 5, 10, 20), np.float32)
+    assert plan.run(x[:0], nothing, counted=True) == nc.OpCount()
+    assert plan.run(x[:0], nothing, counted=False) is None
+    monkeypatch.undo()
+    y, counts = nc.separable_conv2d(x[:0], depthwise, pointwise, padding=1, return_counts=True)
+    assert (y.shape, counts) == ((0, 5, 10, 20), nc.OpCount())
 
 
 @pytest.mark.kernels
@@ -113,7 +128,7 @@ def test_what_one_pass_cannot_serve_is_done_in_two_calls() -> None:
     for first, reason in ((dilated, "this dilation does not"), (narrow, "shorter than a vector")):
         second = conv2d_geometry(first.y_shape, (4, 2, 1, 1))
         with pytest.raises(NotServedError, match=reason):
-            separable_layout(first, second, dtype)
+            one_pass(first, second, dtype)
         assert choose_pass((first, second), dtype, 1) is None
     none = conv2d_geometry((0, 2, 9, 40), (2, 1, 3, 3), groups=2)
     assert choose_pass((none, conv2d_geometry(none.y_shape, (4, 2, 1, 1))), dtype, 2) is None
@@ -130,6 +145,6 @@ def test_one_pass_is_chosen_where_what_lies_between_is_large() -> None:
 
 def test_planes_of_a_band_do_not_compete_for_one_place_in_the_cache() -> None:
     first = conv2d_geometry((1, 64, 8, 128), (64, 1, 3, 3), padding=1, groups=64)
-    layout = separable_layout(first, conv2d_geometry(first.y_shape, (8, 64, 1, 1)), np.dtype(np.float32))
-    sizes: Any = layout.parts[3]
-    assert sizes[14] * 4 % 4096 != 0
+    way = one_pass(first, conv2d_geometry(first.y_shape, (8, 64, 1, 1)), np.dtype(np.float32))
+    assert way.columns * 4 % 4096 == 0
+    assert way.plane * 4 % 4096 != 0

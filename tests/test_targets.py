@@ -170,7 +170,7 @@ def compile_stream_rows(tile: RegisterTile, dtype: str) -> Assembly:
     i, tables, tally = numba.intp, numba_type("int64", written=False), numba_type("int64", written=True)
     given, written = numba_type(dtype, written=False), numba_type(dtype, written=True)
     sizes = numba.types.UniTuple(i, 19)
-    types = (numba.typeof(tile), sizes, given, i, given, i, given, tables, i, written, i, i, i, i, tally)
+    types = (numba.typeof(tile), sizes, given, i, given, i, given, tables, i, written, i, i, i, i, i, tally)
     return compile_afresh(stream_rows, types)
 
 

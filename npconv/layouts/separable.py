@@ -70,15 +70,18 @@ class OnePass:
         return self.g.OH + self.bands * (self.window.tile.rows - 1)
 
     @property
-    def idle(self) -> int:
-        """Outputs of either part that are computed and thrown away."""
+    def stripes(self) -> int:
+        """Windows side by side in a row."""
+        return -(-self.g.OW // (self.window.tile.vectors * self.tiling.lanes))
+
+    @property
+    def idle(self) -> tuple[int, int]:
+        """Outputs of the depthwise part, and of the pointwise one, that are computed and thrown away."""
+        width = self.stripes * self.window.tile.vectors * self.tiling.lanes
         computed = (self.bands - 1) * self.tiling.computed(self.columns) + self.tiling.computed(self.last)
-        tile = self.window.tile
-        width = -(-self.g.OW // (tile.vectors * tile.lanes)) * tile.vectors * tile.lanes
-        return self.g.N * (
-            self.g.O * (self.streamed * width - self.g.OH * self.g.OW)
-            + computed * self.blocks * self.tiling.rows
-            - self.h.O * self.g.OH * self.g.OW
+        return (
+            self.g.N * self.g.O * self.streamed * width - self.g.P,
+            self.g.N * computed * self.blocks * self.tiling.rows - self.h.P,
         )
 
     def cycles(self) -> float:
@@ -90,13 +93,12 @@ class OnePass:
         )
 
 
-def separable_layout(depthwise: Geometry, pointwise: Geometry, dtype: np.dtype[np.generic], pieces: int = 1) -> Layout:
-    """Lay out both convolutions in one pass, in at least so many units of work where that can be."""
+def one_pass(depthwise: Geometry, pointwise: Geometry, dtype: np.dtype[np.generic], pieces: int = 1) -> OnePass:
+    """Return the best way to do both in one pass, in at least so many units of work where that can be."""
     g, h = depthwise, pointwise
     check_taps("separable", h)
     window = streamed(g, dtype)
-    kernel_of_rows, window_sizes, sets = window.parts
-    if window_sizes[5] > 1:
+    if window.parts[1][5] > 1:
         raise NotServedError(
             "one pass takes the rows of the image in their order, and this dilation does not. Use two calls."
         )
@@ -111,15 +113,19 @@ def separable_layout(depthwise: Geometry, pointwise: Geometry, dtype: np.dtype[n
     ways = [way for way in ways if way.tiling.vectors * lanes <= way.last]
     if not ways:
         raise NotServedError(f"a band of {high} rows of {g.OW} outputs is shorter than a vector. Use two calls.")
-    best = min(ways, key=OnePass.cycles)
-    tiling, plane = best.tiling, best.plane
+    return min(ways, key=OnePass.cycles)
+
+
+def separable_layout(way: OnePass) -> Layout:
+    """Lay out both parts as one method."""
+    g, h, window, tiling, plane = way.g, way.h, way.window, way.tiling, way.plane
+    kernel_of_rows, window_sizes, sets = window.parts
     # The image of the pointwise part is what the depthwise part writes: copied planes, to `multiply_band`.
     sizes = (
-        g.N * best.bands, 1, best.bands, best.columns, h.C, g.OH, g.OW, h.O, best.blocks, h.K, g.OH, g.OW, 1, g.OW, plane, 1, 1, 0, 0,
-        best.rows, 1, 1,
+        g.N * way.bands, 1, way.bands, way.columns, h.C, g.OH, g.OW, h.O, way.blocks, h.K, g.OH, g.OW, 1, g.OW, plane, 1, 1, 0, 0,
+        way.rows, 1, 1,
     )  # fmt: skip
-    stripes = -(-g.OW // (window.tile.vectors * lanes))
-    of_rows = window.pack(np.zeros(g.weight_shape, dtype)).size
+    of_rows = window.pack(np.zeros(g.weight_shape, window.dtype)).size
     pack_filters, pack_bias = in_blocks(1, tiling.rows)
 
     def pack(depthwise_weight: Array, pointwise_weight: Array) -> Array:
@@ -127,11 +133,11 @@ def separable_layout(depthwise: Geometry, pointwise: Geometry, dtype: np.dtype[n
         return np.concatenate([window.pack(depthwise_weight), pack_filters(pointwise_weight)])
 
     parts = (
-        *tiling.kernels(dtype), kernel_of_rows, sizes, (*window_sizes, stripes, of_rows), pairs((c * plane, 0) for c in range(h.C)), sets,
-        table([]), np.empty(0, dtype),
+        *tiling.kernels(window.dtype), kernel_of_rows, sizes, (*window_sizes, way.stripes, of_rows),
+        pairs((c * plane, 0) for c in range(h.C)), sets, table([]), np.empty(0, window.dtype),
     )  # fmt: skip
-    width = tiling.vectors * lanes
+    width = tiling.vectors * tiling.lanes
     return replace(
-        window, method="separable", kernel=separable, choice=(best.rows, *tiling.choice), parts=parts, pack=pack, pack_bias=pack_bias,
-        units=g.N * best.bands, scratch=h.C * plane + width + tiling.rows * width, idle=best.idle, cycles=best.cycles(), spare=[],
+        window, method="separable", kernel=separable, choice=(way.rows, *tiling.choice), parts=parts, pack=pack, pack_bias=pack_bias,
+        units=g.N * way.bands, scratch=h.C * plane + width + tiling.rows * width, idle=sum(way.idle), cycles=way.cycles(), spare=[],
     )  # fmt: skip

@@ -6,7 +6,7 @@ neighbours. Without padding and stride, nothing is copied at all.
 """
 
 from npconv.kernels.calls import run_tile
-from npconv.kernels.compile import driver, kernel
+from npconv.kernels.compile import driver, inlined
 from npconv.kernels.planes import copy_planes
 from npconv.kernels.registers import line
 from npconv.kernels.tile import (
@@ -52,7 +52,7 @@ def direct(tile, tail, sizes, offsets, views, real, x, w, bias, y, counters, tal
     rest(counters, tally)
 
 
-@kernel
+@inlined
 def multiply_band(
     tile, tail, sizes, offsets, real, source, x0, w, w0, bias, y, n, g, first, first_block, last_block, tally, scratch
 ):  # fmt: skip

@@ -7,6 +7,7 @@ can be asked from many threads at once, and a forked child, which inherits none 
 
 import atexit
 import contextlib
+import ctypes
 import os
 import threading
 from collections.abc import Callable
@@ -20,6 +21,14 @@ from npconv.memory import LINE_BYTES, aligned
 
 # What a helper is asked to do: ``task(thread, desk)``, with the number of the thread and the address of the helper's desk.
 Task: TypeAlias = Callable[[int, int], None]
+
+
+def current_cpu() -> int | None:
+    """Return the number of the CPU that this thread runs on, or None where the system does not tell or threads cannot be kept off it."""
+    return int(_sched_getcpu()) if _sched_getcpu else None
+
+
+_sched_getcpu: Any = getattr(ctypes.CDLL(None), "sched_getcpu", None) if hasattr(os, "sched_setaffinity") else None
 
 
 class Progress(NamedTuple):
@@ -93,15 +102,27 @@ class Helper:
         self._desk.fill(0)
         self.address: int = self._desk.ctypes.data
         self._requests: SimpleQueue[Request | None] = SimpleQueue()
-        threading.Thread(target=self._serve, name="npconv", daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, name="npconv", daemon=True)
+        self._thread.start()
+        self._avoided: int | None = None
 
     def ask(self, request: Request | None) -> None:
         """Hand a request over; None, and the thread ends."""
+        if (cpu := current_cpu()) != self._avoided:
+            self._avoid(cpu)
         progress = request.progress if request else None
         # Of a task that writes nothing down it is only known that it was given: that number is not 0.
         self._desk[BEGUN] = progress.begun if progress else self.address + BYTES * GIVEN
         self._requests.put(request)
         self._desk[GIVEN] += 1
+
+    def _avoid(self, cpu: int | None) -> None:
+        """Keep the thread off its caller's CPU: a system may wake it there, and then each would wait for the other."""
+        self._avoided = cpu
+        with contextlib.suppress(OSError):
+            others = os.sched_getaffinity(0) - {cpu}
+            if others and self._thread.native_id is not None:
+                os.sched_setaffinity(self._thread.native_id, others)
 
     def _serve(self) -> None:
         while (request := self._requests.get()) is not None:

@@ -11,9 +11,9 @@ from numba.core import config
 import npconv as nc
 from npconv import helpers, recent, threads
 from npconv.kernels.compile import compiled
-from npconv.kernels.sharing import pause, peek
+from npconv.kernels.sharing import give_way, pause, peek
 from npconv.kernels.tile import DESK, THREAD
-from npconv.kernels.work import BEGUN, GIVEN, LINE, next_unit, rest, wait
+from npconv.kernels.work import BEGUN, GIVEN, LINE, LOOKS_AT_A_TIME, next_unit, rest, wait
 from processes import COMPILED, compiled_kernels, run_python
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -227,6 +227,34 @@ def test_helpers_are_lent_to_one_caller_at_a_time_and_dismissed_in_the_end(alone
     assert [thread.is_alive() for thread in (first, second)] == [False, True]
 
 
+@pytest.mark.skipif(helpers.current_cpu() is None, reason="this system does not tell")
+def test_a_helper_keeps_off_the_cpu_of_its_caller(alone: helpers.Helpers, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[set[int]] = []
+    monkeypatch.setattr("os.sched_setaffinity", lambda _, cpus: kept.append(cpus))
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {3, 5})
+    (helper,) = alone.borrow(1)
+    # One CPU after another; the last one is not ours, as if the caller's own had been taken from it meanwhile.
+    for cpu in (3, 3, 5, 7):
+        monkeypatch.setattr(helpers, "current_cpu", lambda cpu=cpu: cpu)
+        helper.ask(helpers.Request(lambda *_: None, 1, None))
+    assert kept == [{5}, {3}, {3, 5}]
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {9})
+    monkeypatch.setattr(helpers, "current_cpu", lambda: 9)
+    helper.ask(None)
+    assert len(kept) == 3
+
+
+def test_where_the_system_does_not_tell_the_cpu_helpers_run_anywhere(
+    alone: helpers.Helpers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(helpers, "_sched_getcpu", None)
+    assert helpers.current_cpu() is None
+    seen: list[int] = []
+    helpers.share(lambda thread, _: seen.append(thread), 2)
+    assert 0 in seen
+    alone.dismiss()
+
+
 def test_a_caller_that_has_waited_long_enough_is_told_in_python(alone: helpers.Helpers) -> None:
     began, ended = threading.Event(), []
     memory = np.zeros(2, np.int64)
@@ -305,17 +333,20 @@ def test_a_helper_rests_until_its_next_task_has_begun_or_it_has_waited_long_enou
 @pytest.mark.kernels
 def test_who_waits_looks_so_often_and_no_more() -> None:
     number = np.array([3, 0], np.int64)
+    assert not wait(number.ctypes.data, 4, 2 * LOOKS_AT_A_TIME)
     assert wait(number.ctypes.data, 3, 1)
     assert not wait(number.ctypes.data, 4, 5)
     assert not wait(number.ctypes.data, 3, 0)
 
 
 @compiled_kernels
-def test_machines_without_an_instruction_for_a_pause_have_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_machines_that_cannot_pause_or_give_way_do_neither(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.machine", lambda: "riscv64")
+    monkeypatch.delattr("os.sched_yield", raising=False)
 
     def look(address: int) -> int:
         pause()
+        give_way()
         return peek(address)
 
     number = np.array([7], np.int64)
@@ -350,8 +381,8 @@ def test_threads_change_no_bit_and_small_work_stays_alone() -> None:
 
 
 def test_systems_that_cannot_fork_have_threads_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr("os.register_at_fork", raising=False)
-    monkeypatch.delattr("os.sched_getaffinity", raising=False)
+    for name in ("register_at_fork", "sched_getaffinity", "sched_setaffinity"):
+        monkeypatch.delattr(f"os.{name}", raising=False)
     assert runpy.run_path(threads.__file__)["_num_threads"] >= 1
     assert runpy.run_path(helpers.__file__)["_helpers"].borrow(0) == []
     assert not runpy.run_path(recent.__file__)["_calls"]

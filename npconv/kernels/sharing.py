@@ -4,6 +4,7 @@ Each operation is here as plain Python, its twin, and as the LLVM that it become
 """
 
 import ctypes
+import os
 import platform
 import threading
 import time
@@ -11,10 +12,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba.core import types
+from numba.core import cgutils, types
 from numba.core.typing import signature
 
-from npconv.kernels.lowering import INT64, element_pointer, intrinsic, lowers
+from npconv.kernels.lowering import INT32, INT64, element_pointer, intrinsic, lowers
 
 # Machines whose instruction for a pause LLVM gives us by name.
 INTEL = ("x86_64", "amd64", "i386", "i686")
@@ -38,7 +39,12 @@ def peek(address: int) -> int:
 
 
 def pause() -> None:
-    """Leave the CPU to others for some cycles, or Python's lock: between one look and the next."""
+    """Do nothing for some cycles, between one look and the next."""
+    time.sleep(0)
+
+
+def give_way() -> None:
+    """Let other threads of this CPU run, if there are any: what is waited for may be one of them."""
     time.sleep(0)
 
 
@@ -57,4 +63,12 @@ def emit_peek(context, builder, signature, args):
 def emit_pause(context, builder, signature, args):
     if platform.machine().lower() in INTEL:
         intrinsic(builder, "llvm.x86.sse2.pause", ir.VoidType(), [])
+    return context.get_dummy_value()
+
+
+@lowers(give_way, lambda: signature(types.void))
+def emit_give_way(context, builder, signature, args):
+    if hasattr(os, "sched_yield"):
+        function = ir.FunctionType(INT32, [])
+        builder.call(cgutils.get_or_insert_function(builder.module, function, "sched_yield"), [])
     return context.get_dummy_value()

@@ -14,7 +14,7 @@ import numpy as np
 from numba.core import config
 
 from npconv.kernels.compile import driver, kernel
-from npconv.kernels.sharing import claim, pause, peek
+from npconv.kernels.sharing import claim, give_way, pause, peek
 from npconv.kernels.tile import DESK, THREAD
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -25,6 +25,8 @@ LINE = 8
 # times as long. Plain Python sleeps at once.
 HELPER_LOOKS = 1 if config.DISABLE_JIT else 5_000
 CALLER_LOOKS = 100 * HELPER_LOOKS
+# After so many looks another thread may have the CPU.
+LOOKS_AT_A_TIME = 64
 # What lies on a helper's desk, by position: how many tasks it was given and how many it took, and the address of what says
 # that the newest has begun.
 GIVEN, TAKEN, BEGUN = range(3)
@@ -58,8 +60,11 @@ def rest(counters: Array, tally: Array) -> None:
 @driver
 def wait(address: int, least: int, looks: int) -> bool:
     """Return whether the number at an address was `least` or more at one of so many looks."""
-    for _ in range(looks):
+    for look in range(1, looks + 1):
         if peek(address) >= least:
             return True
-        pause()
+        if look % LOOKS_AT_A_TIME == 0:
+            give_way()
+        else:
+            pause()
     return False

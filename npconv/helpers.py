@@ -129,6 +129,8 @@ class Helper:
             self._desk[TAKEN] += 1
             if request.take():
                 request.run(self.address)
+            # While it sleeps, nobody's arrays are kept.
+            del request
 
 
 class Helpers:

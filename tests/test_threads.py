@@ -2,6 +2,7 @@
 
 import runpy
 import threading
+import weakref
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -225,6 +226,22 @@ def test_helpers_are_lent_to_one_caller_at_a_time_and_dismissed_in_the_end(alone
     # The second was never given back.
     first.join(60)
     assert [thread.is_alive() for thread in (first, second)] == [False, True]
+
+
+def test_a_helper_that_sleeps_keeps_nothing_of_its_last_task(alone: helpers.Helpers) -> None:
+    both_began = threading.Barrier(2)
+
+    class Task:
+        def __call__(self, thread: int, desk: int) -> None:
+            both_began.wait(60)
+
+    task = Task()
+    gone = threading.Event()
+    weakref.finalize(task, gone.set)
+    helpers.share(task, 2)
+    del task
+    assert gone.wait(60)
+    alone.dismiss()
 
 
 @pytest.mark.skipif(helpers.current_cpu() is None, reason="this system does not tell")

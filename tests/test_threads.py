@@ -232,7 +232,7 @@ def test_a_helper_that_sleeps_keeps_nothing_of_its_last_task(alone: helpers.Help
     both_began = threading.Barrier(2)
 
     class Task:
-        def __call__(self, thread: int, desk: int) -> None:
+        def __call__(self, *_: int) -> None:
             both_began.wait(60)
 
     task = Task()

@@ -7,7 +7,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
-from numba.core import config
 
 import npconv as nc
 from npconv import helpers, recent, threads
@@ -306,13 +305,12 @@ def claim_all(counters: Array, tally: Array, units: int, taken: Array) -> None:
 
 
 @pytest.mark.kernels
-@pytest.mark.parametrize("form", [compiled(claim_all), claim_all] if config.DISABLE_JIT else [compiled(claim_all)])
 @pytest.mark.parametrize(("units", "num_threads"), [(0, 1), (5, 1), (1, 3), (100, 3), (4000, 4)])
-def test_threads_take_each_unit_once_and_say_when_none_is_left(form: Any, units: int, num_threads: int) -> None:
+def test_threads_take_each_unit_once_and_say_when_none_is_left(units: int, num_threads: int) -> None:
     counters, taken = np.zeros((num_threads + 1) * LINE, np.int64), np.zeros(units, np.int64)
     tallies = np.zeros((num_threads, LINE), np.int64)
     tallies[:, THREAD] = range(num_threads)
-    workers = [threading.Thread(target=form, args=(counters, tally, units, taken)) for tally in tallies]
+    workers = [threading.Thread(target=compiled(claim_all), args=(counters, tally, units, taken)) for tally in tallies]
     for worker in workers:
         worker.start()
     for worker in workers:

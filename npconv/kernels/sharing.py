@@ -35,7 +35,7 @@ def claim(counters: np.ndarray[Any, np.dtype[Any]], i: int) -> int:
 
 def peek(address: int) -> int:
     """Return the 64-bit integer at an address as it is now, whoever wrote it, and with it all that was written before it."""
-    return ctypes.c_int64.from_address(address).value
+    return ctypes.c_int64.from_address(int(address)).value
 
 
 def pause() -> None:

@@ -133,7 +133,7 @@ def fits(rows: int, vectors: int, planes: int, stride: int, *, integer: bool) ->
     if cpu.vector_bytes == 64:
         most, reading = (8, 2) if stride == 1 else (6, 10 if stride == 2 else 14)
     else:
-        most, reading = 3, 4 if stride == 1 else 8
+        most, reading = {1: (3, 4), 2: (3, 8)}.get(stride, (2, 8))
     weights = rows if reads > 1 else 1 if cpu.fma else 3
     return reads <= most and cpu.fits(rows, reads, integer=integer, inputs=0, others=reading + weights)
 

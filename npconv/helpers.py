@@ -172,9 +172,9 @@ def share(task: Task, num_threads: int, progress: Progress | None = None) -> Non
     """
     helpers = _helpers.borrow(num_threads - 1)
     requests = [Request(task, thread, progress) for thread in range(1, 1 + len(helpers))]
-    for helper, request in zip(helpers, requests, strict=True):
-        helper.ask(request)
     try:
+        for helper, request in zip(helpers, requests, strict=True):
+            helper.ask(request)
         task(0, 0)
     finally:
         # All of them, also where one has failed: none may still write when the caller goes on.

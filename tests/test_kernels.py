@@ -273,6 +273,25 @@ def test_a_tail_of_any_width_changes_no_bit_and_is_predicted(name: str) -> None:
 
 
 @pytest.mark.kernels
+@pytest.mark.parametrize(("near", "deep"), [(1, 1), (1, 10_000), (10_000, 1), (2**20, 2**20)])
+@pytest.mark.parametrize("name", ["channels beyond one panel", "pointwise"])
+def test_no_depth_of_a_panel_changes_a_bit_and_no_place_that_is_fetched_ahead(
+    name: str, near: int, deep: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = EVERY_CASE[name]
+    operands = dense(case)
+    expected = bits(run(case, operands, "direct"))
+    monkeypatch.setattr("npconv.layouts.im2col.NEAR_PANEL_BYTES", near)
+    monkeypatch.setattr("npconv.layouts.im2col.FAR_PANEL_BYTES", deep)
+    for largest in (0, 2**30):
+        monkeypatch.setattr("npconv.layouts.im2col.NEAR_BYTES", largest)
+        plan = plan_of(case, operands, "im2col")
+        y, counts = plan(operands[0], return_counts=True)
+        assert bits(y) == expected
+        assert counts == plan.counts
+
+
+@pytest.mark.kernels
 def test_float16_is_rounded_once_whatever_the_method() -> None:
     case = EVERY_CASE["depthwise"]
     x, weight, bias = full_mantissa(case, "float16", seed=7)

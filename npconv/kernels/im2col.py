@@ -1,12 +1,12 @@
 """im2col as a matrix product over packed panels: the matrix of windows is never whole, one panel of it at a time is packed and used.
 
 Column q of the matrix is an output pixel, counted through the whole batch; row k = (c, kh, kw) is a tap. A panel holds the
-columns of one register tile for the taps of a few channels, small enough for the first-level cache, and meets every filter there.
+columns of one register tile for the taps of some channels, mostly of all: it stays in the caches while it meets every filter.
 """
 
 from npconv.kernels.calls import run_tile
 from npconv.kernels.compile import driver, kernel
-from npconv.kernels.registers import element, line, load_lanes, store
+from npconv.kernels.registers import element, line, load_lanes, prefetch, store
 from npconv.kernels.tile import IDLE_ADD, IDLE_MUL, MOVED, ZEROS, clear, copy_rows, first_plane, store_tile
 from npconv.kernels.work import next_unit, rest
 
@@ -18,10 +18,11 @@ def im2col(tile, tail, sizes, offsets, spans, real, x, w, bias, y, counters, tal
     x (N, groups, C, H, W); w [group][block][k][rows]; y (N, groups, F, OH, OW); spans: for each kernel row, then each kernel
     column, the first and past-the-last output index at which it meets the image. The last tile of a group is a `tail` if that is enough.
     Where the output is as wide as the image and there is no stride, real [tap][vector of columns] holds the sets of lanes that are inside
-    the image, and how many they are; elsewhere, and where they would be too many, it is empty.
+    the image, and how many they are; elsewhere, and where they would be too many, it is empty. Where y is too large for the second-level
+    cache, it is `far`: a tile asks for the places of the next one, which no CPU guesses, since they are in other planes.
     """
     (units, groups, tiles, N, C, H, W, F, blocks, K, OH, OW, channels) = sizes[:13]
-    shuffle = sizes[21]
+    (shuffle, taps_ahead, far) = sizes[21:]
     P = OH * OW
     taps = K // C
     rows = tile[0]
@@ -59,8 +60,11 @@ def im2col(tile, tail, sizes, offsets, spans, real, x, w, bias, y, counters, tal
                 if b < placed:
                     s0 = (n * groups * F + plane + b * rows * shuffle) * P + of_image
                 pitch = shuffle * P if b < placed else width
+                if far > 0 and b + 1 < placed:
+                    prefetch_rows(y, s0 + rows * pitch, pitch, rows, width)
                 run_tile(
-                    code, w, block * K, packed, x0, offsets, c * taps, c_stop * taps, offsets, 0, 0, bias, b0, target, s0, pitch, tally,
+                    code, w, block * K, packed, x0, offsets, c * taps, c_stop * taps, offsets, 0, taps_ahead * width, bias, b0, target, s0,
+                    pitch, tally,
                 )  # fmt: skip
         for b in range(placed, blocks):
             filters = min(rows, F - b * rows)
@@ -71,6 +75,15 @@ def im2col(tile, tail, sizes, offsets, spans, real, x, w, bias, y, counters, tal
             tally[IDLE_ADD] += (rows * width - kept) * additions
         unit = next_unit(counters, tally, units)
     rest(counters, tally)
+
+
+@kernel
+def prefetch_rows(y, y0, pitch, rows, n):
+    """Have the places of n elements in some rows fetched."""
+    each = line(y).lanes
+    for m in range(rows):
+        for i in range(0, n, each):
+            prefetch(y, y0 + m * pitch + i)
 
 
 @kernel

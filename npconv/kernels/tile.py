@@ -23,6 +23,9 @@ from npconv.kernels.registers import (
 # The sets of all and of every second of 64 elements, as bits.
 EVERY, EVERY_SECOND = -1, 0x5555555555555555
 
+# What comes from the second-level cache is asked for so many taps before it is needed.
+TAPS_AHEAD = 16
+
 # What a kernel tallies, by position.
 MUL, ADD, IDLE_MUL, IDLE_ADD, ZEROS, MOVED = range(6)
 # And what else is in a thread's tally: the thread's number, and for a helper the address of its desk; see `npconv.kernels.work`.
@@ -35,7 +38,7 @@ def multiply_tile(tile, w, w0, x, x0, offsets, first, last, real, r0, ahead, bia
 
     Here offsets[k] is ``offsets[2*k]``. Goes on from the sums in y when first > 0; else starts from bias[b0 + m], or where b0 < 0 from the
     first product. Of a vector v that is not inner, only the lanes real[r0 + offsets[2*k + 1] + v] are read, and the others are zeros.
-    Where `ahead` is not 0, pixels so far on are fetched, which the next tile will read.
+    Where `ahead` is not 0, pixels so far on are fetched, which will be read next, and weights `TAPS_AHEAD` taps on.
     The caller guarantees that all others can be read, and ``vectors * lanes`` elements written in every row.
     """
     acc = accumulators(tile, x)
@@ -64,6 +67,8 @@ def multiply_tile(tile, w, w0, x, x0, offsets, first, last, real, r0, ahead, bia
         if ahead > 0:
             for v in range(tile.vectors):
                 prefetch(x, x0 + offsets[2 * k] + ahead + v * tile.lanes)
+            for m in range(0, tile.rows, tile.lanes):
+                prefetch(w, w0 + (k + TAPS_AHEAD) * tile.rows + m)
         for m in range(tile.rows):
             a = splat(tile, w, w0 + k * tile.rows + m)
             for v in range(tile.vectors):

@@ -7,6 +7,7 @@ import numpy as np
 from npconv.geometry import Geometry
 from npconv.kernels.im2col import im2col
 from npconv.kernels.targets import target
+from npconv.kernels.tile import TAPS_AHEAD
 from npconv.layouts.layout import (
     Layout,
     Tiling,
@@ -20,12 +21,17 @@ from npconv.layouts.layout import (
 )
 from npconv.layouts.planes import CYCLES_OF_A_RUN, CYCLES_OF_A_UNIT, has_sets, real_lanes, sets_of
 
-# A panel shares the first-level cache with the weights that stream past it.
-PANEL_BYTES = 24 * 1024
+# A panel shares a cache with the weights that stream past it: the first-level one, where sums go to memory and back for each few channels;
+# or the second-level one, with the next taps asked for while these are multiplied.
+NEAR_PANEL_BYTES, FAR_PANEL_BYTES = 24 * 1024, 256 * 1024
+# Of a larger result the second-level cache does not hold what the tiles before have fetched.
+NEAR_BYTES = 5 * 1024 * 1024
 # Cycles to pack a vector of neighbours, and to take up the sums of a tile where the panel before left them. Fitted to the layers of
 # published networks.
 CYCLES_OF_A_VECTOR = 4.5
 CYCLES_OF_A_PANEL = 250
+# Cycles that a vector of a panel takes longer from the second-level cache.
+CYCLES_FROM_FAR = 0.4
 # Cycles to find the next piece of a row that a tile covers, and to clear its place.
 CYCLES_OF_A_SEGMENT = 30
 
@@ -49,25 +55,30 @@ def im2col_layout(
         # Of images that do not end with a vector, all but the first begin within one.
         whole = in_vectors and (g.N == 1 or plane % lanes == 0)
         pack = tiles * (g.K * (CYCLES_OF_A_VECTOR * tiling.vectors if whole else gathered) + CYCLES_OF_A_UNIT)
-        resumed = tiles * (-(-g.group_channels // channels_of(tiling)) - 1) * CYCLES_OF_A_PANEL
         # Tiles that lie in several images, or end behind the last, are put in their places afterwards.
         apart = min(tiles, g.N) * (plane % width > 0)
         stored = apart * tiling.rows * (1 + width / plane) * CYCLES_OF_A_RUN
-        return g.groups * (pack + -(-F // tiling.rows) * (tiling.cycles(columns, g.K, packed=True) + resumed + stored))
+        tile_by_tile = tiling.cycles(columns, g.K, packed=True) + tiles * depth(tiling)[0]
+        return g.groups * (pack + -(-F // tiling.rows) * (tile_by_tile + stored))
 
-    def channels_of(tiling: Tiling) -> int:
-        return max(1, min(g.group_channels, PANEL_BYTES // (tiling.vectors * lanes * dtype.itemsize * taps)))
+    def depth(tiling: Tiling) -> tuple[float, int, int]:
+        """Return what the size of a panel costs a tile, how many channels it is deep, and how many taps ahead are fetched."""
+        each = tiling.vectors * lanes * dtype.itemsize * taps
+        near, deep = (max(1, min(g.group_channels, most // each)) for most in (NEAR_PANEL_BYTES, FAR_PANEL_BYTES))
+        resumed, resumed_deep = ((-(-g.group_channels // each) - 1) * CYCLES_OF_A_PANEL for each in (near, deep))
+        from_far = g.K * tiling.vectors * CYCLES_FROM_FAR if deep > near else 0
+        return min((resumed, near, 0), (resumed_deep + from_far, deep, TAPS_AHEAD))
 
     in_vectors = g.stride == (1, 1) and g.W == g.OW and has_sets(g, lanes)
     choices = [tile] if tile else target().tiles(integer=integer)
     tiling = min((Tiling.of(columns, choice, lanes) for choice in choices), key=cost)
     rows, width = tiling.rows, tiling.vectors * lanes
-    channels = channels_of(tiling)
+    _, channels, taps_ahead = depth(tiling)
     blocks, tiles = -(-F // rows), tiling.number(columns)
     spans = axis_spans(g)
     sizes = (
         g.groups * tiles, g.groups, tiles, g.N, g.group_channels, g.H, g.W, F, blocks, g.K, g.OH, g.OW, channels,
-        g.KH, g.KW, *g.stride, *g.dilation, top, left, shuffle,
+        g.KH, g.KW, *g.stride, *g.dilation, top, left, shuffle, taps_ahead, int(g.P * dtype.itemsize > NEAR_BYTES),
     )  # fmt: skip
     sets = np.empty((0, 2), np.int64)
     if in_vectors:

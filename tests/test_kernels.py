@@ -292,6 +292,22 @@ def test_no_depth_of_a_panel_changes_a_bit_and_no_place_that_is_fetched_ahead(
 
 
 @pytest.mark.kernels
+@pytest.mark.parametrize("weights", [1, 300, 2**20])
+@pytest.mark.parametrize("biased", [True, False])
+def test_no_depth_of_a_tile_of_filters_changes_a_bit(
+    weights: int, biased: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = EVERY_CASE["pointwise"]
+    operands = dense(case, biased=biased)
+    monkeypatch.setattr("npconv.layouts.filterwise.FIRST_LEVEL_BYTES", 0)
+    monkeypatch.setattr("npconv.layouts.filterwise.WEIGHTS_BYTES", weights)
+    plan = plan_of(case, operands, "filterwise")
+    y, counts = plan(operands[0], return_counts=True)
+    assert bits(y) == bits(run(case, operands, "direct"))
+    assert counts == plan.counts
+
+
+@pytest.mark.kernels
 def test_float16_is_rounded_once_whatever_the_method() -> None:
     case = EVERY_CASE["depthwise"]
     x, weight, bias = full_mantissa(case, "float16", seed=7)

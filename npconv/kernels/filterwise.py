@@ -19,6 +19,7 @@ from npconv.kernels.registers import (
     put,
     row_registers,
     splat,
+    store,
     store_turned,
 )
 from npconv.kernels.tile import ADD, IDLE_ADD, IDLE_MUL, MOVED, MUL, first_plane, store_tile
@@ -34,15 +35,18 @@ def filterwise(tile, sizes, offsets, views, x, w, bias, y, counters, tally, scra
 
     x (N, groups, C, H, W); w [group][block][k][filter of the block]; y (N, groups, F, OH, OW), planes shuffled in `shuffle` groups;
     `packed` is `scratch`, read-only. A row of outputs is cut into tiles of `pixels` neighbours. A part is some blocks of filters, and one
-    block passes over the whole band before the next.
+    block passes over the whole band before the next; `depth` taps of it at a time, so that their weights stay in the first-level cache,
+    and sums that are not complete stay in scratch.
     """
     (units, groups, bands, band_rows, C, H, W, F, blocks, K, OH, OW, copies, pitch, plane) = sizes[:15]
-    (shuffle, sh, sw, parts) = sizes[20:24]
+    (shuffle, sh, sw, parts, depth, waiting) = sizes[20:26]
     apart = shuffle * OH * OW
     pixels = tile[0]
     width = tile[1] * line(x).lanes
     margin = pixels * sw
-    sums = scratch.size - pixels * width
+    one_tile = pixels * width
+    sums = scratch.size - one_tile
+    sums_of_band = sums - waiting
     additions = K if bias.size > 0 else K - 1
     unit = next_unit(counters, tally, units)
     while unit < units:
@@ -65,27 +69,34 @@ def filterwise(tile, sizes, offsets, views, x, w, bias, y, counters, tally, scra
             filters = min(width, F - b * width)
             b0 = block if bias.size > 0 else -1
             y0 = (n * groups * F + first_plane(g, groups, F, shuffle) + b * width * shuffle) * OH * OW + first * OW
-            for r in range(rows):
-                column = 0
-                while column < OW:
-                    # A last tile that is too wide is moved back: it computes some outputs again instead of reaching past the row.
-                    q = max(0, min(column, OW - pixels))
-                    last = min(column + pixels, OW)
-                    whole = filters == width and q + pixels <= OW
-                    target = y if whole else scratch
-                    t0 = y0 + q if whole else sums
-                    t_pitch = apart if whole else pixels
-                    start = x0 + r * sh * pitch + q * sw
-                    run_tile(
-                        tile[2], w, block * K, source, start, offsets, 0, K, offsets, sw, ahead, bias, b0, target, t0, t_pitch, tally,
-                    )  # fmt: skip
-                    if not whole:
-                        store_tile(scratch, sums + column - q, pixels, y, y0, apart, filters, column, last, OW, OW, OW)
-                    idle = pixels * width - filters * (last - column)
-                    tally[IDLE_MUL] += idle * K
-                    tally[IDLE_ADD] += idle * additions
-                    column += pixels
-                y0 += OW
+            for k in range(0, K, depth):
+                k_stop = min(k + depth, K)
+                held = sums_of_band
+                for r in range(rows):
+                    for column in range(0, OW, pixels):
+                        # A last tile that is too wide is moved back: it computes some outputs again instead of reaching past the row.
+                        q = max(0, min(column, OW - pixels))
+                        last = min(column + pixels, OW)
+                        whole = k_stop == K and filters == width and q + pixels <= OW
+                        target = y if whole else scratch
+                        t0 = y0 + r * OW + q if whole else sums
+                        t_pitch = apart if whole else pixels
+                        if k_stop < K:
+                            t0, t_pitch = held, 0
+                        begin, begin0 = (bias, b0) if k == 0 else (packed, held)
+                        start = x0 + r * sh * pitch + q * sw
+                        run_tile(
+                            tile[2], w, block * K, source, start, offsets, k, k_stop, offsets, sw, ahead, begin, begin0, target, t0,
+                            t_pitch, tally,
+                        )  # fmt: skip
+                        if k_stop == K:
+                            if not whole:
+                                s0, p0 = sums + column - q, y0 + r * OW
+                                store_tile(scratch, s0, pixels, y, p0, apart, filters, column, last, OW, OW, OW)
+                            idle = one_tile - filters * (last - column)
+                            tally[IDLE_MUL] += idle * K
+                            tally[IDLE_ADD] += idle * additions
+                        held += one_tile
         unit = next_unit(counters, tally, units)
     rest(counters, tally)
 
@@ -95,8 +106,9 @@ def multiply_filters(tile, w, w0, x, x0, offsets, first, last, real, sw, ahead, 
     """y[y0 + f*pitch + m] = sum over taps k of w[w0 + k*width + f] * x[x0 + offsets[2*k] + m*sw], taps `first` to `last` - 1 in order.
 
     Row m of the tile is a pixel, its ``width = vectors * lanes`` columns f are filters. Starts from bias[b0 + f], or where b0 < 0 from the
-    first product. Where `ahead` is not 0, the pixel so far on is fetched, which the next tile will read. The caller guarantees that all
-    pixels can be read, and as many elements as the tile has rows written for every filter.
+    first product; where first > 0, it goes on from bias[b0 + m*width + f]. Where pitch is 0, sums are left as another call goes on from
+    them, y[y0 + m*width + f]. Where `ahead` is not 0, the pixel so far on is fetched, which the next tile will read. The caller guarantees
+    that all pixels can be read, and as many elements as the tile has rows written for every filter.
     """
     acc = accumulators(tile, x)
     row = row_registers(tile, x)
@@ -107,16 +119,21 @@ def multiply_filters(tile, w, w0, x, x0, offsets, first, last, real, sw, ahead, 
     mul = 0
     add = 0
     start = first
-    if b0 >= 0:
+    if first > 0:
+        for m in range(tile.rows):
+            for v in range(tile.vectors):
+                j = m * tile.vectors + v
+                put(acc, j, load(weights, bias, b0 + j * tile.lanes))
+    elif b0 >= 0:
         for v in range(tile.vectors):
             for m in range(tile.rows):
                 put(acc, m * tile.vectors + v, load(weights, bias, b0 + v * tile.lanes))
     else:
-        start = first + 1
+        start = 1
         for v in range(tile.vectors):
-            put(row, v, load(weights, w, w0 + first * width + v * tile.lanes))
+            put(row, v, load(weights, w, w0 + v * tile.lanes))
         for m in range(tile.rows):
-            a = splat(tile, x, x0 + offsets[2 * first] + m * step)
+            a = splat(tile, x, x0 + offsets[0] + m * step)
             for v in range(tile.vectors):
                 put(acc, m * tile.vectors + v, multiply(get(row, v), a))
                 mul += tile.lanes
@@ -134,6 +151,12 @@ def multiply_filters(tile, w, w0, x, x0, offsets, first, last, real, sw, ahead, 
                 put(acc, j, fma(get(row, v), a, get(acc, j)))
                 mul += tile.lanes
                 add += tile.lanes
-    store_turned(tile, acc, y, y0, pitch)
+    if pitch > 0:
+        store_turned(tile, acc, y, y0, pitch)
+    else:
+        for m in range(tile.rows):
+            for v in range(tile.vectors):
+                j = m * tile.vectors + v
+                store(y, y0 + j * tile.lanes, get(acc, j))
     tally[MUL] += mul
     tally[ADD] += add

@@ -30,6 +30,9 @@ from npconv.layouts.planes import (
     real_cells,
 )
 
+# Weights that stay in the first-level cache; and what they may take of it where they are more, and all tiles of a band meet some of them
+# before the next ones.
+FIRST_LEVEL_BYTES, WEIGHTS_BYTES = 16 * 1024, 8 * 1024
 # Cycles to turn a block of as many vectors as they have lanes, for each lane, and to store each row of it.
 CYCLES_OF_A_TURN = 8
 # Cycles to copy a vector of a row with its zeros, and to begin one.
@@ -105,6 +108,24 @@ class Rows:
         return -(-self.g.group_filters // (self.vectors * self.lanes))
 
     @property
+    def tiles(self) -> int:
+        """Tiles of a band for each block of filters."""
+        return self.band_rows * -(-self.g.OW // self.pixels)
+
+    @property
+    def depth(self) -> int:
+        """Taps that all tiles of a band meet before the next ones: all, or of a 1x1 kernel, whose pixels are met once, some."""
+        weights = self.g.K * self.vectors * self.lanes * self.itemsize
+        if self.g.KH * self.g.KW > 1 or self.tiles == 1 or weights <= FIRST_LEVEL_BYTES:
+            return self.g.K
+        return -(-self.g.K // -(-weights // WEIGHTS_BYTES))
+
+    @property
+    def held(self) -> int:
+        """Elements of scratch for the sums of a band that wait for the next taps."""
+        return self.tiles * self.pixels * self.vectors * self.lanes if self.depth < self.g.K else 0
+
+    @property
     def computed(self) -> int:
         """Outputs that all tiles of a group have."""
         tiles = self.g.OH * -(-self.g.OW // self.pixels)
@@ -143,7 +164,7 @@ def filterwise_layout(
     pixels, width = best.pixels, best.vectors * lanes
     (sh, sw), (dh, dw), ((top, _), (left, _)) = g.stride, g.dilation, g.padding
     plane = best.plane_rows * best.pitch + best.overhang if best.copied else g.H * g.W
-    scratch = (g.group_channels * plane + pixels * sw) * best.copied + pixels * width
+    scratch = (g.group_channels * plane + pixels * sw) * best.copied + best.held + pixels * width
     check_scratch("filterwise", scratch, dtype)
     offsets = [
         (c * plane + kh * dh * best.pitch + kw * dw, 0)
@@ -154,7 +175,7 @@ def filterwise_layout(
     units = g.N * g.groups * best.bands * best.parts
     sizes = (
         units, g.groups, best.bands, best.band_rows, g.group_channels, g.H, g.W, F, best.blocks, g.K, g.OH, g.OW,
-        int(best.copied), best.pitch, plane, 1, 1, top, left, best.plane_rows, shuffle, sh, sw, best.parts,
+        int(best.copied), best.pitch, plane, 1, 1, top, left, best.plane_rows, shuffle, sh, sw, best.parts, best.depth, best.held,
     )  # fmt: skip
     window = RegisterTile(pixels, best.vectors, lanes, step=sw if sw <= KNOWN_STRIDES else 0)
     parts = (TileKernel(multiply_filters, window, dtype), sizes, pairs(offsets), pairs([(0, 0)]))

@@ -9,7 +9,7 @@ from npconv.arrays import as_array, as_bias, as_out, result_dtypes
 from npconv.counts import CountRecord, OpCount, is_counting, record
 from npconv.geometry import Geometry, conv2d_geometry
 from npconv.plan import Conv2dPlan, make_plan
-from npconv.recent import find_plan, key_of, plan_anew
+from npconv.recent import find_plan, plan_anew
 from npconv.separable import SeparablePlan
 from npconv.threads import get_num_threads
 
@@ -281,8 +281,7 @@ def _convolve(
     given = None if bias is None else as_array(operation, "bias", bias)
     operands = (weight,) if given is None else (weight, given)
     options = repr((stride, padding, dilation, groups, method, shuffle_groups))
-    key = key_of(operands, x.shape, x.dtype, options, get_num_threads())
-    plan = find_plan(key, operands)
+    key, plan = find_plan(operands, x.shape, x.dtype, options, get_num_threads())
     if plan is None:
         geometry = conv2d_geometry(
             x.shape, weight.shape, stride=stride, padding=padding, dilation=dilation, groups=groups, operation=operation
@@ -311,8 +310,7 @@ def _separate(
     depthwise = as_array(operation, "depthwise_weight", depthwise_weight)
     given = None if bias is None else as_array(operation, "bias", bias)
     operands = (depthwise, pointwise) if given is None else (depthwise, pointwise, given)
-    key = key_of(operands, operation, x.shape, x.dtype, repr(options), get_num_threads())
-    plan = find_plan(key, operands)
+    key, plan = find_plan(operands, operation, x.shape, x.dtype, repr(options), get_num_threads())
     if plan is None:
         dtypes = result_dtypes(operation, result_dtypes(operation, x.dtype, depthwise.dtype)[0], pointwise.dtype)
         geometries = _separated(operation, x.shape, depthwise.shape, pointwise.shape, options)

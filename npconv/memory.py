@@ -19,6 +19,9 @@ LINE_BYTES = 64
 # Bytes of an array that is read or written for longer than it takes to find out where it begins.
 WORTH_ALIGNING = 32 * 1024
 
+_memcmp = ctypes.CDLL(None if os.name == "posix" else "msvcrt").memcmp
+_memcmp.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
+
 
 def check_room(operation: str, what: str, shape: Shape, dtype: DType) -> None:
     """Raise an error if this machine cannot hold an array; a system that overcommits memory would kill us later.
@@ -73,6 +76,11 @@ def aligned(shape: Shape, dtype: DType) -> Array:
     room = np.empty(math.prod(shape) * dtype.itemsize + 2 * LINE_BYTES, np.uint8)
     address = ctypes.addressof(ctypes.c_char.from_buffer(room.data))
     return np.ndarray(shape, dtype, room, -address % LINE_BYTES)
+
+
+def same_bytes(address: int, other: int, size: int) -> bool:
+    """Return whether so many bytes are the same at two addresses; other threads may run meanwhile."""
+    return not _memcmp(address, other, size)
 
 
 def _no_room(operation: str, what: str, shape: Shape, dtype: DType, limit: str) -> MemoryError:

@@ -1,5 +1,6 @@
 """Operations that only move elements, or add what overlaps: channel shuffle, and images unfolded into columns and folded back."""
 
+from collections import defaultdict
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -9,8 +10,10 @@ from npconv.arrays import as_array, as_out, flat, result_dtypes
 from npconv.counts import CountRecord, OpCount, is_counting, record
 from npconv.geometry import Geometry, windows_geometry
 from npconv.kernels.columns import fold, unfold
+from npconv.kernels.compile import entry
 from npconv.kernels.shuffle import shuffle
 from npconv.kernels.tile import ADD, MOVED
+from npconv.kernels.work import LINE
 from npconv.layouts.layout import axis_spans, simplified, table
 from npconv.threads import get_num_threads
 from npconv.workspace import Workspace
@@ -21,6 +24,13 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 ELEMENTS_WORTH_A_THREAD = 200_000
 # Enough of them that claiming a unit of work does not show.
 ELEMENTS_OF_A_UNIT = 20_000
+# Elements that only move do so as unsigned integers of their size.
+UNSIGNED = {itemsize: np.dtype(f"u{itemsize}") for itemsize in (1, 2, 4, 8)}
+# What a call tallied that nobody counts.
+NOTHING = [0] * LINE
+# To make either takes longer than to move a small image: workspaces that no call uses now, by their threads, and kernels' machine code.
+_spare: defaultdict[int, list[Workspace]] = defaultdict(list)
+_code: dict[tuple[Any, np.dtype[Any]], Any] = {}
 
 
 def channel_shuffle(x: Any, groups: int) -> Any:
@@ -135,12 +145,11 @@ def im2col(
     g = simplified(geometry)
     rows = x.shape[1] * geometry.KH * geometry.KW
     columns = as_out("im2col", None, (g.N, rows, geometry.OH * geometry.OW), x.dtype, (x,))
-    # Elements only move, so they move as unsigned integers of their size.
-    bits = np.dtype(f"u{x.dtype.itemsize}")
+    bits = UNSIGNED[x.dtype.itemsize]
     units = g.N * rows
     sizes = (units, g.H, g.W, g.KH, g.KW, g.OH, g.OW, *g.stride, *g.dilation, g.padding[0][0], g.padding[1][0])
-    arrays = (_spans(g), flat(x, x.dtype).view(bits), columns.reshape(-1).view(bits))
-    moved = _share_units(unfold, (sizes, *arrays), columns.size)
+    source = flat(x, x.dtype).view(bits)
+    moved = _share_units(unfold, (sizes, _spans(g)), source, columns.reshape(-1).view(bits), columns.size)
     _record("im2col", "im2col", x, columns, moved=moved[MOVED])
     return columns
 
@@ -200,7 +209,7 @@ def col2im(
     sizes = (
         geometry.N * geometry.C, g.H, g.W, g.KH, g.KW, g.OH, g.OW, *g.stride, *g.dilation, g.padding[0][0], g.padding[1][0],
     )  # fmt: skip
-    tally = _share_units(fold, (sizes, _spans(g), flat(columns, accumulator), sums), columns.size)
+    tally = _share_units(fold, (sizes, _spans(g)), flat(columns, accumulator), sums, columns.size)
     with np.errstate(over="ignore"):
         x[...] = sums.reshape(x.shape)
     _record("col2im", "col2im", columns, x, add=tally[ADD])
@@ -226,13 +235,13 @@ def _shuffled(operation: str, x: Any, groups: int, *, inverse: bool) -> Array:
             f"\n        (x {x.shape}, groups={groups})"
         )
     y = as_out(operation, None, x.shape, x.dtype, (x,))
-    bits = np.dtype(f"u{x.dtype.itemsize}")
+    bits = UNSIGNED[x.dtype.itemsize]
     interleaved = C // groups if inverse else groups
     members, plane = C // interleaved, H * W
     block = max(1, min(members, ELEMENTS_OF_A_UNIT // (interleaved * plane)))
     blocks = -(-members // block)
     sizes = (N * blocks, interleaved, members, plane, blocks, block)
-    tally = _share_units(shuffle, (sizes, flat(x, x.dtype).view(bits), y.reshape(-1).view(bits)), y.size)
+    tally = _share_units(shuffle, (sizes,), flat(x, x.dtype).view(bits), y.reshape(-1).view(bits), y.size)
     _record(operation, "shuffle", x, y, moved=tally[MOVED])
     return y
 
@@ -241,11 +250,21 @@ def _spans(geometry: Geometry) -> Array:
     return table(n for axis in axis_spans(geometry) for span in axis for n in span)
 
 
-def _share_units(kernel: Any, arguments: tuple[Any, ...], elements: int) -> list[int]:
-    """Run a kernel that needs no scratch, in helpers too if there is enough to do; return what it tallied."""
-    workspace = Workspace.of(get_num_threads() if elements > ELEMENTS_WORTH_A_THREAD else 1)
-    workspace.run(kernel, arguments)
-    return workspace.tallied()
+def _share_units(kernel: Any, head: tuple[Any, ...], source: Array, target: Array, elements: int) -> list[int]:
+    """Run a kernel that needs no scratch, in helpers too if there is enough to do; return what it tallied, if anybody wants to know."""
+    threads = get_num_threads() if elements > ELEMENTS_WORTH_A_THREAD else 1
+    spare = _spare[threads]
+    try:
+        workspace = spare.pop()
+    except IndexError:
+        workspace = Workspace.of(threads)
+    code = _code.get((kernel, source.dtype))
+    if code is None:
+        code = _code[kernel, source.dtype] = entry(kernel, head, source.dtype, reads=1)
+    workspace.run(code, (*head, source, target))
+    tallied = workspace.tallied() if is_counting() else NOTHING
+    spare.append(workspace)
+    return tallied
 
 
 def _record(operation: str, method: str, x: Array, y: Array, **tallied: Any) -> None:

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
+from npconv.memory import same_bytes
+
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Key: TypeAlias = tuple[Any, ...]
 Plan = TypeVar("Plan")
@@ -22,15 +24,22 @@ MOST_CALLS, MOST_BYTES, MOST_BYTES_OF_ALL = 256, 4 * 1024 * 1024, 64 * 1024 * 10
 
 
 class Recent(NamedTuple):
-    """A plan of any kind, and the bits of the weights and of the bias that it was made for."""
+    """A plan of any kind, copies of the weights and of the bias that it was made for, where these lie, and their bytes."""
 
     plan: Any
-    given: list[Array]
+    copies: list[Array]
+    addresses: list[int]
+    sizes: list[int]
+
+    @classmethod
+    def of(cls, plan: Any, copies: list[Array]) -> "Recent":
+        """Return a plan and the operands that it was made for."""
+        return cls(plan, copies, [of.ctypes.data for of in copies], [of.nbytes for of in copies])
 
     @property
     def nbytes(self) -> int:
         """Bytes that are kept: weights as they were given, and packed."""
-        return 2 * sum(bits.nbytes for bits in self.given)
+        return 2 * sum(self.sizes)
 
 
 # None for a call that was seen once: one of which there is no second costs no copy.
@@ -38,21 +47,19 @@ _calls: OrderedDict[Key, Recent | None] = OrderedDict()
 _lock = threading.Lock()
 
 
-def key_of(operands: Sequence[Array], *call: Any) -> Key:
-    """Return what calls have in common that can share a plan: where operands lie, and all else that a plan depends on.
+def find_plan(operands: Sequence[Array], *call: Any) -> tuple[Key, Any]:
+    """Return what calls have in common that can share a plan, and the plan of such a call before if weights and bias are what they were.
 
-    Options are told apart by how they are written: True and 1.0 are not 1, though they are equal.
+    In common they have where operands lie, and all else that a plan depends on. Options are told apart by how they are written: True and
+    1.0 are not 1, though they are equal.
     """
-    return (*[part for of in operands for part in (of.ctypes.data, of.shape, of.strides, of.dtype)], *call)
-
-
-def find_plan(key: Key, operands: Sequence[Array]) -> Any:
-    """Return the plan of a call before with the same key, if every bit of weights and bias is what it was; else None."""
+    addresses = [of.ctypes.data for of in operands]
+    key = (*addresses, *[part for of in operands for part in (of.shape, of.strides, of.dtype)], *call)
     recent = _calls.get(key)
-    if recent is None:
-        return None
-    same = all((bits == _bits(now)).all() for bits, now in zip(recent.given, operands, strict=True))
-    return recent.plan if same else None
+    # NaN is what it was, and -0.0 is not 0.0.
+    if recent and all(map(same_bytes, addresses, recent.addresses, recent.sizes)):
+        return key, recent.plan
+    return key, None
 
 
 def plan_anew(key: Key, operands: Sequence[Array], make: Callable[..., Plan]) -> Plan:
@@ -66,13 +73,8 @@ def plan_anew(key: Key, operands: Sequence[Array], make: Callable[..., Plan]) ->
     # Made of the copies: what another thread writes to the weights meanwhile is then not taken for what was packed.
     copies = [of.copy() for of in operands]
     plan = make(*copies)
-    _remember(key, Recent(plan, [_bits(of) for of in copies]))
+    _remember(key, Recent.of(plan, copies))
     return plan
-
-
-def _bits(array: Array) -> Array:
-    """Return the elements as unsigned integers: so NaN is what it was, and -0.0 is not 0.0."""
-    return array.reshape(-1).view(f"u{array.itemsize}")
 
 
 def _remember(key: Key, recent: Recent | None) -> None:

@@ -134,13 +134,11 @@ def move(geometry: Geometry, *, at_end: bool) -> None:
     ]
     share_units = rearrange._share_units
 
-    def between_pages(kernel: Any, arguments: tuple[Any, ...], elements: int) -> Any:
-        held = [isinstance(argument, np.ndarray) for argument in arguments]
-        inside = [guarded(a, at_end=at_end) if array else a for a, array in zip(arguments, held, strict=True)]
-        done = share_units(kernel, tuple(inside), elements)
-        for argument, array, copy in zip(arguments, held, inside, strict=True):
-            if array and argument.flags.writeable:
-                argument[...] = copy
+    def between_pages(kernel: Any, head: tuple[Any, ...], source: Array, target: Array, elements: int) -> list[int]:
+        inside = [guarded(part, at_end=at_end) if isinstance(part, np.ndarray) else part for part in head]
+        written = guarded(target, at_end=at_end)
+        done = share_units(kernel, tuple(inside), guarded(source, at_end=at_end), written, elements)
+        target[...] = written
         return done
 
     for call in calls:

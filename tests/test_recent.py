@@ -18,8 +18,9 @@ def plans_of(*calls: Any) -> list[Any]:
     recent._calls.clear()
 
     def find_and_note(*given: Any) -> Any:
-        found.append(find(*given))
-        return found[-1]
+        key, plan = find(*given)
+        found.append(plan)
+        return key, plan
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("npconv.functional.find_plan", find_and_note)

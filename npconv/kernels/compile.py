@@ -134,9 +134,9 @@ def inlined(function: Function) -> Function:
 
 
 def entry(
-    kernel: Callable[..., None], head: Sequence[Any], dtype: np.dtype[Any], *, scratch: bool
+    kernel: Callable[..., None], head: Sequence[Any], dtype: np.dtype[Any], reads: int, *, scratch: bool = False
 ) -> Callable[..., None]:
-    """Return the machine code of a driver for a convolution's arguments: `head`, x, w, bias, y, counters, tally, scratch if it has some.
+    """Return the machine code of a driver for its arguments: `head`, arrays that it reads, y, counters, tally, scratch if it has some.
 
     It looks at no types again, which takes Numba longer than a small layer. Anything but a driver is returned as it is.
     """
@@ -144,7 +144,7 @@ def entry(
         return kernel
     read = types.Array(from_dtype(dtype), 1, "C", readonly=True)
     written, integers = types.Array(read.dtype, 1, "C"), types.Array(types.int64, 1, "C")
-    arguments = (read, read, read, written, integers, integers, *((written, read) if scratch else ()))
+    arguments = (*[read] * reads, written, integers, integers, *((written, read) if scratch else ()))
     machine_code: Callable[..., None] = kernel.compile((*map(numba.typeof, head), *arguments))
     return machine_code
 

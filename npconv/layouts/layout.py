@@ -102,7 +102,7 @@ class Layout:
     @cached_property
     def entry(self) -> Callable[..., None]:
         """Return the kernel's machine code, called as the kernel is."""
-        return entry(self.kernel, self.head, self.dtype, scratch=self.scratch > 0)
+        return entry(self.kernel, self.head, self.dtype, reads=3, scratch=self.scratch > 0)
 
 
 def check_taps(method: str, g: Geometry) -> None:

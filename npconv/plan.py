@@ -18,10 +18,8 @@ from npconv.workspace import Workspace
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 METHODS = ("auto", "naive", "im2col", "direct", "filterwise", "depthwise")
-# To ask a helper takes ten microseconds; a layer shorter than this many cycles is done sooner alone.
-CYCLES_WORTH_A_THREAD = 150_000
 # Threads take units one by one: of many each, and the last to finish is not late by much; of few, and less is copied or read twice.
-UNITS_PER_THREAD = (8, 4, 2)
+UNITS_PER_THREAD = (8, 4, 2, 1)
 # Beyond this many filters for each input channel, a tile of filters reuses the image better than streaming its rows.
 LARGEST_MULTIPLIER = 4
 LARGEST_EXTENT = 2**62
@@ -37,12 +35,7 @@ def choose(
     geometry: Geometry, dtype: np.dtype[Any], method: str, num_threads: int, shuffle: int = 1
 ) -> tuple[Layout, str, int, int]:
     """Return the layout of a geometry, why it was chosen, the threads it is worth, and groups to shuffle in afterwards, 1 if none."""
-    units = [1]
-    if num_threads > 1:
-        alone = choose(geometry, dtype, method, 1, shuffle)
-        if alone[0].cycles <= CYCLES_WORTH_A_THREAD:
-            return alone
-        units = [each * num_threads for each in UNITS_PER_THREAD]
+    units = [1] if num_threads == 1 else [each * num_threads for each in UNITS_PER_THREAD]
     pieces_of_groups = dict.fromkeys(-(-number // max(1, geometry.N * geometry.groups)) for number in units)
     ways: list[tuple[float, Layout, int]] = []
     remarks, refusals = [], []
@@ -66,7 +59,9 @@ def choose(
         return choose(geometry, dtype, "naive", num_threads, shuffle)
     if not ways:
         raise refusals[-1]
-    _, best, after = min(ways, key=lambda way: way[0])
+    cycles, best, after = min(ways, key=lambda way: way[0])
+    if num_threads > 1 and choose(geometry, dtype, method, 1, shuffle)[0].cycles <= cycles:
+        return choose(geometry, dtype, method, 1, shuffle)
     why = f"of the estimates in million cycles the least: {', '.join(remarks)}" if method == "auto" else "as asked for"
     return best, why, min(num_threads, best.units or 1), after
 

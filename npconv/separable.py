@@ -97,15 +97,20 @@ class SeparablePlan:
         if self._pass is None:
             first, second = self._parts
             between = allocated(self._operation, "the depthwise result", self._geometries[0].y_shape, self.dtype)
-            counts = first.run(x, between, counted=counted), second.run(between, y, counted=counted)
-            return sum(filter(None, counts), OpCount()) if counted else None
+            each = first.run(x, between, counted=counted), second.run(between, y, counted=counted)
+            return sum(filter(None, each), OpCount()) if counted else None
         if not y.size:
             return OpCount() if counted else None
         way, layout = self._pass
-        workspace = workspace_of(layout, min(self._num_threads, layout.units))
+        try:
+            workspace = layout.spare.pop()
+        except IndexError:
+            workspace = workspace_of(layout, min(self._num_threads, layout.units))
         arguments = flat(x, self.dtype), self._weight, self._terms, y.reshape(-1)
         workspace.run(layout.entry, (*layout.head, *arguments))
-        return self._executed(way, workspace) if counted else None
+        counts = self._executed(way, workspace) if counted else None
+        layout.spare.append(workspace)
+        return counts
 
     def _executed(self, way: OnePass, workspace: Workspace) -> OpCount:
         """Turn what the loops tallied into a record, as a plan of one convolution does."""

@@ -23,6 +23,7 @@ from npconv.layouts.planes import (
     CYCLES_OF_A_RUN,
     CYCLES_OF_A_UNIT,
     FAR_BYTES,
+    FAR_WEIGHT_BYTES,
     PLANE_BYTES,
     X_BYTES,
     Planes,
@@ -36,6 +37,8 @@ from npconv.layouts.planes import (
 
 # How much longer tiles take whose pixels come from beyond the second-level cache, each channel from another place.
 SLOWER_FROM_AFAR = 1.15
+# Cycles for each byte of weights that no cache holds.
+CYCLES_OF_A_FAR_WEIGHT = 0.3
 # Cycles to read a vector through a set of lanes, beyond those of reading it whole.
 CYCLES_OF_A_SET = 0.75
 
@@ -98,7 +101,10 @@ class Bands:
         if self.planes.pitch > g.OW:
             segments = g.OH * (1 + g.OW / (tiling.vectors * tiling.lanes))
             storing = g.group_filters * segments * CYCLES_OF_A_RUN
-        return g.N * g.groups * (blocks * tiles + copying + storing + self.number * self.parts * CYCLES_OF_A_UNIT)
+        weights = g.group_filters * g.K * self.itemsize
+        streaming = self.number * weights * CYCLES_OF_A_FAR_WEIGHT if weights > FAR_WEIGHT_BYTES else 0
+        units = self.number * self.parts * CYCLES_OF_A_UNIT
+        return g.N * g.groups * (blocks * tiles + copying + storing + streaming + units)
 
     def computed(self) -> int:
         """Return how many columns all tiles of one plane have."""

@@ -22,6 +22,7 @@ from npconv.layouts.layout import (
 from npconv.layouts.planes import (
     CYCLES_OF_A_UNIT,
     FAR_BYTES,
+    FAR_WEIGHT_BYTES,
     PLANE_BYTES,
     X_BYTES,
     bands_and_parts,
@@ -39,6 +40,8 @@ CYCLES_OF_A_TURN = 8
 CYCLES_OF_A_COPY, CYCLES_OF_A_ROW = 2, 6
 # Cycles until a pixel comes, whose channel is far from the one before and whose image is too large for the second-level cache.
 CYCLES_OF_A_FAR_PIXEL = 6
+# Cycles for each byte of weights that no cache holds.
+CYCLES_OF_A_FAR_WEIGHT = 0.16
 # A stride that the tile's kernel was made for costs nothing; another one is multiplied with at every pixel.
 KNOWN_STRIDES, CYCLES_OF_A_STRIDE = 4, 2
 
@@ -148,7 +151,9 @@ class Rows:
         if self.copied:
             row = CYCLES_OF_A_ROW + CYCLES_OF_A_COPY * -(-self.pitch // self.lanes)
             copying = self.bands * self.parts * g.group_channels * self.plane_rows * row
-        return g.N * g.groups * (tiles + copying + self.bands * self.parts * CYCLES_OF_A_UNIT)
+        weights = g.group_filters * g.K * self.itemsize
+        streaming = self.bands * weights * CYCLES_OF_A_FAR_WEIGHT if weights > FAR_WEIGHT_BYTES else 0
+        return g.N * g.groups * (tiles + copying + streaming + self.bands * self.parts * CYCLES_OF_A_UNIT)
 
 
 def filterwise_layout(

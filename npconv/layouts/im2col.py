@@ -19,13 +19,15 @@ from npconv.layouts.layout import (
     simplified,
     table,
 )
-from npconv.layouts.planes import CYCLES_OF_A_RUN, CYCLES_OF_A_UNIT, has_sets, real_lanes, sets_of
+from npconv.layouts.planes import CYCLES_OF_A_RUN, CYCLES_OF_A_UNIT, FAR_BYTES, has_sets, real_lanes, sets_of
 
 # A panel shares a cache with the weights that stream past it: the first-level one, where sums go to memory and back for each few channels;
 # or the second-level one, with the next taps asked for while these are multiplied.
 NEAR_PANEL_BYTES, FAR_PANEL_BYTES = 24 * 1024, 256 * 1024
 # Of a larger result the second-level cache does not hold what the tiles before have fetched.
 NEAR_BYTES = 5 * 1024 * 1024
+# Cycles for each byte of a result that the second-level cache does not hold: a panel writes to all planes, and no CPU guesses where next.
+CYCLES_OF_A_FAR_BYTE = 0.09
 # Cycles to pack a vector of neighbours, and to take up the sums of a tile where the panel before left them. Fitted to the layers of
 # published networks.
 CYCLES_OF_A_VECTOR = 4.5
@@ -33,7 +35,7 @@ CYCLES_OF_A_PANEL = 250
 # Cycles that a vector of a panel takes longer from the second-level cache.
 CYCLES_FROM_FAR = 0.4
 # Cycles to find the next piece of a row that a tile covers, and to clear its place.
-CYCLES_OF_A_SEGMENT = 30
+CYCLES_OF_A_SEGMENT = 80
 
 
 def im2col_layout(
@@ -59,7 +61,7 @@ def im2col_layout(
         apart = min(tiles, g.N) * (plane % width > 0)
         stored = apart * tiling.rows * (1 + width / plane) * CYCLES_OF_A_RUN
         tile_by_tile = tiling.cycles(columns, g.K, packed=True) + tiles * depth(tiling)[0]
-        return g.groups * (pack + -(-F // tiling.rows) * (tile_by_tile + stored))
+        return g.groups * (pack + -(-F // tiling.rows) * (tile_by_tile + stored)) + far_result
 
     def depth(tiling: Tiling) -> tuple[float, int, int]:
         """Return what the size of a panel costs a tile, how many channels it is deep, and how many taps ahead are fetched."""
@@ -67,8 +69,10 @@ def im2col_layout(
         near, deep = (max(1, min(g.group_channels, most // each)) for most in (NEAR_PANEL_BYTES, FAR_PANEL_BYTES))
         resumed, resumed_deep = ((-(-g.group_channels // each) - 1) * CYCLES_OF_A_PANEL for each in (near, deep))
         from_far = g.K * tiling.vectors * CYCLES_FROM_FAR if deep > near else 0
-        return min((resumed, near, 0), (resumed_deep + from_far, deep, TAPS_AHEAD))
+        return min((resumed, near, TAPS_AHEAD if far_weights else 0), (resumed_deep + from_far, deep, TAPS_AHEAD))
 
+    far_weights = F * g.K * dtype.itemsize > FAR_BYTES
+    far_result = g.P * dtype.itemsize * CYCLES_OF_A_FAR_BYTE if g.P * dtype.itemsize > 2 * FAR_BYTES else 0
     in_vectors = g.stride == (1, 1) and g.W == g.OW and has_sets(g, lanes)
     choices = [tile] if tile else target().tiles(integer=integer)
     tiling = min((Tiling.of(columns, choice, lanes) for choice in choices), key=cost)

@@ -6,7 +6,7 @@ turned, filters into rows, before they are stored.
 """
 
 from npconv.kernels.calls import run_tile
-from npconv.kernels.compile import driver, kernel
+from npconv.kernels.compile import driver, inlined, kernel
 from npconv.kernels.planes import copy_planes
 from npconv.kernels.registers import (
     accumulators,
@@ -38,21 +38,13 @@ def filterwise(tile, sizes, offsets, views, x, w, bias, y, counters, tally, scra
     block passes over the whole band before the next; `depth` taps of it at a time, so that their weights stay in the first-level cache,
     and sums that are not complete stay in scratch.
     """
-    (units, groups, bands, band_rows, C, H, W, F, blocks, K, OH, OW, copies, pitch, plane) = sizes[:15]
-    (shuffle, sh, sw, parts, depth, waiting) = sizes[20:26]
-    apart = shuffle * OH * OW
-    pixels = tile[0]
-    width = tile[1] * line(x).lanes
-    margin = pixels * sw
-    one_tile = pixels * width
-    sums = scratch.size - one_tile
-    sums_of_band = sums - waiting
-    additions = K if bias.size > 0 else K - 1
+    (units, groups, bands, band_rows, C, H, W, _, blocks, _, _, _, copies) = sizes[:13]
+    (sh, sw, parts) = sizes[21:24]
+    margin = tile[0] * sw
     unit = next_unit(counters, tally, units)
     while unit < units:
         part = unit % parts
         first = unit // parts % bands * band_rows
-        rows = min(band_rows, OH - first)
         g = unit // parts // bands % groups
         n = unit // parts // bands // groups
         x0 = (n * groups + g) * C * H * W
@@ -62,43 +54,59 @@ def filterwise(tile, sizes, offsets, views, x, w, bias, y, counters, tally, scra
         else:
             x0 += first * sh * W
         source = packed if copies else x
-        # The last pixel of the next tile: it may lie in a line that no tile has read yet.
-        ahead = 0 if copies else (2 * pixels - 1) * sw
         for b in range(blocks * part // parts, blocks * (part + 1) // parts):
-            block = (g * blocks + b) * width
-            filters = min(width, F - b * width)
-            b0 = block if bias.size > 0 else -1
-            y0 = (n * groups * F + first_plane(g, groups, F, shuffle) + b * width * shuffle) * OH * OW + first * OW
-            for k in range(0, K, depth):
-                k_stop = min(k + depth, K)
-                held = sums_of_band
-                for r in range(rows):
-                    for column in range(0, OW, pixels):
-                        # A last tile that is too wide is moved back: it computes some outputs again instead of reaching past the row.
-                        q = max(0, min(column, OW - pixels))
-                        last = min(column + pixels, OW)
-                        whole = k_stop == K and filters == width and q + pixels <= OW
-                        target = y if whole else scratch
-                        t0 = y0 + r * OW + q if whole else sums
-                        t_pitch = apart if whole else pixels
-                        if k_stop < K:
-                            t0, t_pitch = held, 0
-                        begin, begin0 = (bias, b0) if k == 0 else (packed, held)
-                        start = x0 + r * sh * pitch + q * sw
-                        run_tile(
-                            tile[2], w, block * K, source, start, offsets, k, k_stop, offsets, sw, ahead, begin, begin0, target, t0,
-                            t_pitch, tally,
-                        )  # fmt: skip
-                        if k_stop == K:
-                            if not whole:
-                                s0, p0 = sums + column - q, y0 + r * OW
-                                store_tile(scratch, s0, pixels, y, p0, apart, filters, column, last, OW, OW, OW)
-                            idle = one_tile - filters * (last - column)
-                            tally[IDLE_MUL] += idle * K
-                            tally[IDLE_ADD] += idle * additions
-                        held += one_tile
+            multiply_band(tile, sizes, offsets, source, x0, w, bias, y, n, g, first, b, tally, scratch, packed)
         unit = next_unit(counters, tally, units)
     rest(counters, tally)
+
+
+@inlined
+def multiply_band(tile, sizes, offsets, source, x0, w, bias, y, n, g, first, b, tally, scratch, packed):
+    """Let block b of the filters of group g pass over a band of image n, from row `first` on; its planes begin at source[x0].
+
+    For the other arguments see `filterwise`.
+    """
+    (groups, _, band_rows, _, _, _, F, blocks, K, OH, OW, copies, pitch) = sizes[1:14]
+    (shuffle, sh, sw, _, depth, waiting) = sizes[20:26]
+    apart = shuffle * OH * OW
+    pixels = tile[0]
+    width = tile[1] * line(source).lanes
+    one_tile = pixels * width
+    sums = scratch.size - one_tile
+    additions = K if bias.size > 0 else K - 1
+    block = (g * blocks + b) * width
+    filters = min(width, F - b * width)
+    b0 = block if bias.size > 0 else -1
+    # The last pixel of the next tile: it may lie in a line that no tile has read yet.
+    ahead = 0 if copies else (2 * pixels - 1) * sw
+    for k in range(0, K, depth):
+        k_stop = min(k + depth, K)
+        y0 = (n * groups * F + first_plane(g, groups, F, shuffle) + b * width * shuffle) * OH * OW + first * OW
+        held = sums - waiting
+        for r in range(min(band_rows, OH - first)):
+            for column in range(0, OW, pixels):
+                # A last tile that is too wide is moved back: it computes some outputs again instead of reaching past the row.
+                q = max(0, min(column, OW - pixels))
+                last = min(column + pixels, OW)
+                whole = k_stop == K and filters == width and q + pixels <= OW
+                target = y if whole else scratch
+                t0 = y0 + q if whole else sums
+                t_pitch = apart if whole else pixels
+                if k_stop < K:
+                    t0, t_pitch = held, 0
+                begin, begin0 = (bias, b0) if k == 0 else (packed, held)
+                start = x0 + r * sh * pitch + q * sw
+                run_tile(
+                    tile[2], w, block * K, source, start, offsets, k, k_stop, offsets, sw, ahead, begin, begin0, target, t0, t_pitch, tally,
+                )  # fmt: skip
+                if k_stop == K:
+                    if not whole:
+                        store_tile(scratch, sums + column - q, pixels, y, y0, apart, filters, column, last, OW, OW, OW)
+                    idle = one_tile - filters * (last - column)
+                    tally[IDLE_MUL] += idle * K
+                    tally[IDLE_ADD] += idle * additions
+                held += one_tile
+            y0 += OW
 
 
 @kernel

@@ -60,24 +60,15 @@ def im2col_layout(
         # Tiles that lie in several images, or end behind the last, are put in their places afterwards.
         apart = min(tiles, g.N) * (plane % width > 0)
         stored = apart * tiling.rows * (1 + width / plane) * CYCLES_OF_A_RUN
-        tile_by_tile = tiling.cycles(columns, g.K, packed=True) + tiles * depth(tiling)[0]
+        tile_by_tile = tiling.cycles(columns, g.K, packed=True) + tiles * depth(g, tiling, dtype.itemsize)[0]
         return g.groups * (pack + -(-F // tiling.rows) * (tile_by_tile + stored)) + far_result
 
-    def depth(tiling: Tiling) -> tuple[float, int, int]:
-        """Return what the size of a panel costs a tile, how many channels it is deep, and how many taps ahead are fetched."""
-        each = tiling.vectors * lanes * dtype.itemsize * taps
-        near, deep = (max(1, min(g.group_channels, most // each)) for most in (NEAR_PANEL_BYTES, FAR_PANEL_BYTES))
-        resumed, resumed_deep = ((-(-g.group_channels // each) - 1) * CYCLES_OF_A_PANEL for each in (near, deep))
-        from_far = g.K * tiling.vectors * CYCLES_FROM_FAR if deep > near else 0
-        return min((resumed, near, TAPS_AHEAD if far_weights else 0), (resumed_deep + from_far, deep, TAPS_AHEAD))
-
-    far_weights = F * g.K * dtype.itemsize > FAR_BYTES
     far_result = g.P * dtype.itemsize * CYCLES_OF_A_FAR_BYTE if g.P * dtype.itemsize > 2 * FAR_BYTES else 0
     in_vectors = g.stride == (1, 1) and g.W == g.OW and has_sets(g, lanes)
     choices = [tile] if tile else target().tiles(integer=integer)
     tiling = min((Tiling.of(columns, choice, lanes) for choice in choices), key=cost)
     rows, width = tiling.rows, tiling.vectors * lanes
-    _, channels, taps_ahead = depth(tiling)
+    _, channels, taps_ahead = depth(g, tiling, dtype.itemsize)
     blocks, tiles = -(-F // rows), tiling.number(columns)
     spans = axis_spans(g)
     sizes = (
@@ -101,3 +92,13 @@ def im2col_layout(
         "im2col", dtype, im2col, tiling.tile(tiling.vectors), tiling.choice, (*tiling.kernels(dtype), sizes, *tables),
         *in_blocks(g.groups, rows), g.groups * tiles, scratch, idle, moved, cost(tiling),
     )  # fmt: skip
+
+
+def depth(g: Geometry, tiling: Tiling, itemsize: int) -> tuple[float, int, int]:
+    """Return what the size of a panel costs a tile, how many channels it is deep, and how many taps ahead are fetched."""
+    each = tiling.vectors * tiling.lanes * itemsize * g.KH * g.KW
+    near, deep = (max(1, min(g.group_channels, most // each)) for most in (NEAR_PANEL_BYTES, FAR_PANEL_BYTES))
+    resumed, resumed_deep = ((-(-g.group_channels // channels) - 1) * CYCLES_OF_A_PANEL for channels in (near, deep))
+    from_far = g.K * tiling.vectors * CYCLES_FROM_FAR if deep > near else 0
+    far_weights = g.group_filters * g.K * itemsize > FAR_BYTES
+    return min((resumed, near, TAPS_AHEAD if far_weights else 0), (resumed_deep + from_far, deep, TAPS_AHEAD))

@@ -2,7 +2,7 @@
 
 To check options, to choose a method and to pack weights takes longer than a small layer itself. A call like one before, with weights that
 lie where they lay then, may use its plan if they are the same: every bit is compared with a copy. Nothing less would be safe, since an
-array may change at any time and does not say so. Very large weights are packed anew, which takes no longer than to compare them.
+array may change at any time and does not say so. Very large weights are packed anew, since copies of them would take too much memory.
 """
 
 import os
@@ -20,7 +20,7 @@ Key: TypeAlias = tuple[Any, ...]
 Plan = TypeVar("Plan")
 
 # Calls that are remembered at most, bytes of the weights of one of them, and of all that is kept for them.
-MOST_CALLS, MOST_BYTES, MOST_BYTES_OF_ALL = 256, 4 * 1024 * 1024, 64 * 1024 * 1024
+MOST_CALLS, MOST_BYTES, MOST_BYTES_OF_ALL = 256, 16 * 1024 * 1024, 128 * 1024 * 1024
 
 
 class Recent(NamedTuple):

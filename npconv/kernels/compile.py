@@ -78,8 +78,7 @@ class KernelCache(_Cache):
         return cache_folder() / f"{self._name}-{hashlib.sha256(key.encode()).hexdigest()[:20]}.nbc"
 
     def load_overload(self, sig, target_context):
-        """Return the stored code of a signature, or None."""
-        target_context.refresh()
+        """Return the stored code of a signature, or None. It is machine code: what Numba knows of Python's types is not read for it."""
         with contextlib.suppress(Exception):
             if self._reads:
                 stored = self._file(sig, target_context.codegen()).read_bytes()

@@ -33,7 +33,7 @@ LADDER = "ladder"
 
 @dataclass(slots=True)
 class Results:
-    """What the files of runs hold: of two rows or reports of the same the later counts."""
+    """What the files of runs hold: of two rows or reports of the same the later counts, but for bars that it did not judge."""
 
     runs: list[dict[str, Any]] = field(default_factory=list)
     rows: dict[Any, Row] = field(default_factory=dict)
@@ -53,8 +53,8 @@ class Results:
                         row = Row.of(line["row"])
                         found.rows[row.key] = row
                     else:
-                        report = line["report"]
-                        found.reports[report["name"]] = {**report, "run": run}
+                        report = {**line["report"], "run": run}
+                        found.reports[report["name"]] = joined(found.reports.get(report["name"]), report)
             except (OSError, ValueError, TypeError, KeyError, IndexError) as fault:
                 raise RecordsError(f"{file} is no record of a benchmark: {fault}") from None
         return found
@@ -73,6 +73,16 @@ class Results:
                 # A layer of a network is not measured again for a sweep.
                 found.setdefault((row.dtype, row.threads), []).append(replace(row, names=along[row.layer]))
         return [row for rows in found.values() if len(rows) == len(along) for row in rows]
+
+
+def joined(before: dict[str, Any] | None, report: dict[str, Any]) -> dict[str, Any]:
+    """Return a report with what one before of the same name found: bars that this one does not judge, and whatever was wrong."""
+    if before is None:
+        return report
+    bars = {bar["asked"]: bar for bar in before["bars"]}
+    bars.update((bar["asked"], bar) for bar in report["bars"] if bar["met"] is not None or bar["asked"] not in bars)
+    faults, notes = (list(dict.fromkeys([*before[part], *report[part]])) for part in ("faults", "notes"))
+    return {**report, "bars": list(bars.values()), "faults": faults, "notes": notes}
 
 
 def write(files: Sequence[Path], folder: Path) -> list[Path]:

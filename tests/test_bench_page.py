@@ -68,6 +68,26 @@ def test_the_page_is_made_from_files(tmp_path: Path) -> None:
     assert f"| {DENSE.name} | {PEERS[0]} | 1000.0 | 2000.0 | 2.00 |" in (folder / "dense-layers.md").read_text()
 
 
+def test_what_one_run_judged_no_other_run_takes_back(tmp_path: Path) -> None:
+    one = [report.Bar("first", "1.0", met=False), report.Bar("second", "-", met=None)]
+    other = [
+        report.Bar("first", "-", met=None),
+        report.Bar("second", "2.0", met=True),
+        report.Bar("third", "-", met=None),
+    ]
+    files = [
+        written(tmp_path / "a.jsonl", [], report.Report("networks", bars=one, faults=["a fault"])),
+        written(tmp_path / "b.jsonl", [], report.Report("networks", bars=other)),
+    ]
+    found = page.Results.of(files).reports["networks"]
+    assert [(bar["asked"], bar["met"]) for bar in found["bars"]] == [
+        ("first", False),
+        ("second", True),
+        ("third", None),
+    ]
+    assert found["faults"] == ["a fault"]
+
+
 def test_void_rows_are_shown() -> None:
     table = page.compact([row({OURS: 1.0, PEERS[0]: 2.0}, {OURS: 3.0}), row({OURS: 1.0})])
     assert [line[table.columns.index("ratio")] for line in table.rows] == ["void", "-"]

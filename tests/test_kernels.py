@@ -16,7 +16,7 @@ from cases import CASES, Array, Case, bits, full_mantissa, full_range, small_int
 from npconv.arrays import result_dtypes
 from npconv.kernels.targets import target
 from npconv.kernels.work import LINE
-from npconv.layouts import lay_out
+from npconv.layouts import NotServedError, lay_out
 from npconv.plan import Conv2dPlan
 from processes import COMPILED, EVERY_TILE, INTERPRETED, JIT, compiled_kernels, run_python
 
@@ -257,6 +257,13 @@ def test_no_tile_changes_a_bit(name: str) -> None:
             if planes == 1 or (one_filter and case.geometry.C % planes == 0):
                 y = run(case, operands, "depthwise", tile=(planes, vectors))
                 assert bits(y) == expected, (planes, vectors)
+
+
+@pytest.mark.parametrize(("channels", "filters"), [(6, 6), (4, 8)])
+def test_a_tile_of_planes_that_does_not_fit_is_refused(channels: int, filters: int) -> None:
+    case = Case((1, channels, 5, 9), (filters, 1, 3, 3), groups=channels, padding=1)
+    with pytest.raises(NotServedError, match=f"4 planes .* {channels} channels"):
+        plan_of(case, dense(case), "depthwise", tile=(4, 1))
 
 
 @pytest.mark.kernels

@@ -58,6 +58,11 @@ def streamed(geometry: Geometry, dtype: np.dtype[Any], tile: tuple[int, ...] | N
     classes, phases = dh // gcd(sh, dh), min(sh // gcd(sh, dh), g.KH)
     rows, lanes = -(-g.KH // phases), target().lanes(dtype.itemsize)
     planes, vectors = tile or planes_and_vectors(g, rows, lanes, integer=dtype.kind == "i")
+    if planes > 1 and (g.C % planes or g.group_filters > 1):
+        raise NotServedError(
+            f"method 'depthwise' keeps {planes} planes with one filter each in a tile, but x has {g.C} channels with {g.group_filters} "
+            "filters each. Use a tile of one plane."
+        )
     stripes = -(-g.OW // (vectors * lanes))
     steps = -(-g.OH // classes)
     band_steps = -(-steps // min(pieces, steps))

@@ -66,9 +66,10 @@ def choose(
     return best, why, min(num_threads, best.units or 1), after
 
 
-def workspace_of(layout: Layout, num_threads: int) -> Workspace:
-    """Return a workspace for a layout and so many threads."""
-    return Workspace.of(num_threads, layout.scratch, layout.dtype)
+def spare_workspaces(layout: Layout, num_threads: int) -> list[Workspace]:
+    """Return where the workspaces of a layout wait for its next call: small ones also for the next plan, such as a functional call's."""
+    small = layout.scratch * num_threads * layout.dtype.itemsize <= SPARE_BYTES
+    return layout.spare if small else []
 
 
 class Conv2dPlan:
@@ -126,9 +127,7 @@ class Conv2dPlan:
         self._weight = flat(self.layout.pack(weight.astype(self._accumulator, copy=False)), self._accumulator)
         terms = np.empty(0, self._accumulator) if bias is None else bias.astype(self._accumulator, copy=False)
         self._terms = flat(self.layout.pack_bias(terms), self._accumulator)
-        # A small workspace is left for the next plan of this layout, such as that of the next functional call.
-        small = self.layout.scratch * self.num_threads * self._accumulator.itemsize <= SPARE_BYTES
-        self._workspaces: list[Workspace] = self.layout.spare if small else []
+        self._workspaces = spare_workspaces(self.layout, self.num_threads)
 
     def __call__(self, x: Any, out: Any = None, return_counts: bool = False) -> Any:
         """Convolve x.
@@ -194,10 +193,7 @@ class Conv2dPlan:
         inputs = flat(x, self._accumulator)
         in_place = y.dtype == self._accumulator and self._shuffle_after == 1
         sums = y.reshape(-1) if in_place else np.empty(y.size, self._accumulator)
-        try:
-            workspace = self._workspaces.pop()
-        except IndexError:
-            workspace = workspace_of(self.layout, self.num_threads)
+        workspace = Workspace.spare(self._workspaces, self.num_threads, self.layout.scratch, self.layout.dtype)
         workspace.run(self.layout.entry, (*self.layout.head, inputs, self._weight, self._terms, sums))
         if not in_place:
             (N, O, OH, OW), s = y.shape, self._shuffle_after

@@ -254,10 +254,7 @@ def _share_units(kernel: Any, head: tuple[Any, ...], source: Array, target: Arra
     """Run a kernel that needs no scratch, in helpers too if there is enough to do; return what it tallied, if anybody wants to know."""
     threads = get_num_threads() if elements > ELEMENTS_WORTH_A_THREAD else 1
     spare = _spare[threads]
-    try:
-        workspace = spare.pop()
-    except IndexError:
-        workspace = Workspace.of(threads)
+    workspace = Workspace.spare(spare, threads)
     code = _code.get((kernel, source.dtype))
     if code is None:
         code = _code[kernel, source.dtype] = entry(kernel, head, source.dtype, reads=1)

@@ -11,7 +11,7 @@ from npconv.geometry import Geometry
 from npconv.layouts import Layout, NotServedError
 from npconv.layouts.separable import OnePass, one_pass, separable_layout
 from npconv.memory import allocated
-from npconv.plan import UNITS_PER_THREAD, choose, make_plan, workspace_of
+from npconv.plan import UNITS_PER_THREAD, choose, make_plan, spare_workspaces
 from npconv.useful import useful
 from npconv.workspace import Workspace
 
@@ -77,6 +77,7 @@ class SeparablePlan:
         if self._pass:
             way, layout = self._pass
             self.method = layout.method
+            self._workspaces = spare_workspaces(layout, num_threads)
             self.tiles = [layout.tile, way.tiling.tile(way.tiling.vectors)]
             self._weight = flat(
                 layout.pack(*(weight.astype(accumulator, copy=False) for weight in weights)), accumulator
@@ -102,14 +103,13 @@ class SeparablePlan:
         if not y.size:
             return OpCount() if counted else None
         way, layout = self._pass
-        try:
-            workspace = layout.spare.pop()
-        except IndexError:
-            workspace = workspace_of(layout, min(self._num_threads, layout.units))
+        workspace = Workspace.spare(
+            self._workspaces, min(self._num_threads, layout.units), layout.scratch, layout.dtype
+        )
         arguments = flat(x, self.dtype), self._weight, self._terms, y.reshape(-1)
         workspace.run(layout.entry, (*layout.head, *arguments))
         counts = self._executed(way, workspace) if counted else None
-        layout.spare.append(workspace)
+        self._workspaces.append(workspace)
         return counts
 
     def _executed(self, way: OnePass, workspace: Workspace) -> OpCount:

@@ -49,6 +49,15 @@ class Workspace:
         address = counters.ctypes.data
         return cls(counters, own, Progress(counters, address, address + num_threads * LINE * counters.itemsize))
 
+    @classmethod
+    def spare(cls, unused: list["Workspace"], *made_of: Any) -> "Workspace":
+        """Return one of the workspaces that no call uses now, or a new one if there is none; whoever is done with it puts it there."""
+        # Taking from a list is one step, which no other thread comes between.
+        try:
+            return unused.pop()
+        except IndexError:
+            return cls.of(*made_of)
+
     def run(self, kernel: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         """Run a kernel in as many threads as this was made for."""
         self.counters.fill(0)

@@ -148,3 +148,21 @@ def test_planes_of_a_band_do_not_compete_for_one_place_in_the_cache() -> None:
     way = one_pass(first, conv2d_geometry(first.y_shape, (8, 64, 1, 1)), np.dtype(np.float32))
     assert way.columns * 4 % 4096 == 0
     assert way.plane * 4 % 4096 != 0
+
+
+@pytest.mark.parametrize(("most", "kept"), [(2**20, 1), (0, 0)])
+def test_small_workspaces_outlive_their_plan_and_large_ones_do_not(
+    most: int, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("npconv.plan.SPARE_BYTES", most)
+    parts = (
+        conv2d_geometry((1, 8, 20, 20), (8, 1, 3, 3), groups=8, padding=1),
+        conv2d_geometry((1, 8, 20, 20), (8, 8, 1, 1)),
+    )
+    way = one_pass(*parts, np.dtype("float32"))
+    layout = separable_layout(way)
+    monkeypatch.setattr(separable, "choose_pass", lambda *_: (way, layout))
+    ones = [np.ones(shape, np.float32) for shape in ((1, 8, 20, 20), (8, 1, 3, 3), (8, 8))]
+    for _ in range(2):
+        nc.separable_conv2d(*ones, padding=1)
+    assert len(layout.spare) == kept

@@ -301,12 +301,12 @@ def test_no_depth_of_a_panel_changes_a_bit_and_no_place_that_is_fetched_ahead(
 @pytest.mark.kernels
 @pytest.mark.parametrize("weights", [1, 300, 2**20])
 @pytest.mark.parametrize("biased", [True, False])
+@pytest.mark.parametrize("name", ["pointwise", "padded", "strides"])
 def test_no_depth_of_a_tile_of_filters_changes_a_bit(
-    weights: int, biased: bool, monkeypatch: pytest.MonkeyPatch
+    name: str, weights: int, biased: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    case = EVERY_CASE["pointwise"]
+    case = EVERY_CASE[name]
     operands = dense(case, biased=biased)
-    monkeypatch.setattr("npconv.layouts.filterwise.FIRST_LEVEL_BYTES", 0)
     monkeypatch.setattr("npconv.layouts.filterwise.WEIGHTS_BYTES", weights)
     plan = plan_of(case, operands, "filterwise")
     y, counts = plan(operands[0], return_counts=True)

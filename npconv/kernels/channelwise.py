@@ -60,7 +60,7 @@ def channelwise(tile, window, sizes, offsets, x, w, bias, y, counters, tally, sc
                     start = (r * sh * pitch + q * sw) * lanes
                     run_tile(
                         tile[2], w, of_block * K, packed, start, offsets, 0, K, offsets, sw * lanes, 0, bias, b0, target, t0, t_pitch,
-                        tally,
+                        0, 0, tally,
                     )  # fmt: skip
                     if not whole:
                         store_tile(
@@ -114,7 +114,9 @@ def turn_planes(window, sizes, x, x0, channels, scratch):
 
 
 @kernel
-def multiply_channels(tile, w, w0, x, x0, offsets, first, last, real, step, ahead, bias, b0, y, y0, pitch, tally):
+def multiply_channels(
+    tile, w, w0, x, x0, offsets, first, last, real, step, ahead, bias, b0, y, y0, pitch, soon, soon_step, tally
+):
     """y[y0 + c*pitch + m] = sum over taps k of w[w0 + k*lanes + c] * x[x0 + offsets[2*k] + m*step + c], taps from `first` to `last` - 1.
 
     Row m of the tile is a pixel, its lanes c are channels. Starts from bias[b0 + c], or where b0 < 0 from the first product. The caller

@@ -13,6 +13,7 @@ from npconv.kernels.tile import (
     IDLE_ADD,
     IDLE_MUL,
     MOVED,
+    TAPS_AHEAD,
     first_plane,
     store_tile,
 )
@@ -90,7 +91,8 @@ def multiply_band(
             # The first block of filters is the first to read a band of x; for the others, and where it was copied, it is near.
             ahead = width if b == first_block and not copies else 0
             run_tile(
-                code, w, w0 + block * K, source, x0 + q, offsets, 0, K, real, r0, ahead, bias, b0, target, t0, t_pitch, tally,
+                code, w, w0 + block * K, source, x0 + q, offsets, 0, K, real, r0, ahead, bias, b0, target, t0, t_pitch,
+                w0 + block * K + rows * TAPS_AHEAD, rows, tally,
             )  # fmt: skip
             kept = filters * (last - column)
             if not whole:

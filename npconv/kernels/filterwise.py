@@ -25,9 +25,6 @@ from npconv.kernels.registers import (
 from npconv.kernels.tile import ADD, IDLE_ADD, IDLE_MUL, MOVED, MUL, first_plane, store_tile
 from npconv.kernels.work import next_unit, rest
 
-# Weights are many more than pixels, and read one after the other: so many taps before they are needed, they are asked for.
-TAPS_AHEAD = 96
-
 
 @driver
 def filterwise(tile, sizes, offsets, views, x, w, bias, y, counters, tally, scratch, packed):
@@ -36,7 +33,7 @@ def filterwise(tile, sizes, offsets, views, x, w, bias, y, counters, tally, scra
     x (N, groups, C, H, W); w [group][block][k][filter of the block]; y (N, groups, F, OH, OW), planes shuffled in `shuffle` groups;
     `packed` is `scratch`, read-only. A row of outputs is cut into tiles of `pixels` neighbours. A part is some blocks of filters, and one
     block passes over the whole band before the next; `depth` taps of it at a time, so that their weights stay in the first-level cache,
-    and sums that are not complete stay in scratch.
+    and sums that are not complete stay in scratch. Meanwhile every tile asks for its share of the weights that come next.
     """
     (units, groups, bands, band_rows, C, H, W, _, blocks, _, _, _, copies) = sizes[:13]
     (sh, sw, parts) = sizes[21:24]
@@ -79,10 +76,14 @@ def multiply_band(tile, sizes, offsets, source, x0, w, bias, y, n, g, first, b, 
     b0 = block if bias.size > 0 else -1
     # The last pixel of the next tile: it may lie in a line that no tile has read yet.
     ahead = 0 if copies else (2 * pixels - 1) * sw
+    tiles = min(band_rows, OH - first) * -(-OW // pixels)
     for k in range(0, K, depth):
         k_stop = min(k + depth, K)
         y0 = (n * groups * F + first_plane(g, groups, F, shuffle) + b * width * shuffle) * OH * OW + first * OW
         held = sums - waiting
+        soon = block * K + k_stop * width
+        share = -(-(k_stop - k) * width // tiles)
+        each = -(-width // tiles)
         for r in range(min(band_rows, OH - first)):
             for column in range(0, OW, pixels):
                 # A last tile that is too wide is moved back: it computes some outputs again instead of reaching past the row.
@@ -97,7 +98,8 @@ def multiply_band(tile, sizes, offsets, source, x0, w, bias, y, n, g, first, b, 
                 begin, begin0 = (bias, b0) if k == 0 else (packed, held)
                 start = x0 + r * sh * pitch + q * sw
                 run_tile(
-                    tile[2], w, block * K, source, start, offsets, k, k_stop, offsets, sw, ahead, begin, begin0, target, t0, t_pitch, tally,
+                    tile[2], w, block * K, source, start, offsets, k, k_stop, offsets, sw, ahead, begin, begin0, target, t0,
+                    t_pitch, soon - k * each, each, tally,
                 )  # fmt: skip
                 if k_stop == K:
                     if not whole:
@@ -106,17 +108,21 @@ def multiply_band(tile, sizes, offsets, source, x0, w, bias, y, n, g, first, b, 
                     tally[IDLE_MUL] += idle * K
                     tally[IDLE_ADD] += idle * additions
                 held += one_tile
+                soon += share
             y0 += OW
 
 
 @kernel
-def multiply_filters(tile, w, w0, x, x0, offsets, first, last, real, sw, ahead, bias, b0, y, y0, pitch, tally):
+def multiply_filters(
+    tile, w, w0, x, x0, offsets, first, last, real, sw, ahead, bias, b0, y, y0, pitch, soon, soon_step, tally
+):
     """y[y0 + f*pitch + m] = sum over taps k of w[w0 + k*width + f] * x[x0 + offsets[2*k] + m*sw], taps `first` to `last` - 1 in order.
 
     Row m of the tile is a pixel, its ``width = vectors * lanes`` columns f are filters. Starts from bias[b0 + f], or where b0 < 0 from the
     first product; where first > 0, it goes on from bias[b0 + m*width + f]. Where pitch is 0, sums are left as another call goes on from
-    them, y[y0 + m*width + f]. Where `ahead` is not 0, the pixel so far on is fetched, which the next tile will read. The caller guarantees
-    that all pixels can be read, and as many elements as the tile has rows written for every filter.
+    them, y[y0 + m*width + f]. Each tap k has fetched what is read later: the weights at w[soon + k*soon_step], and where `ahead` is not 0,
+    the pixel so far on, which the next tile reads. The caller guarantees that all pixels can be read, and as many elements as the tile
+    has rows written for every filter.
     """
     acc = accumulators(tile, x)
     row = row_registers(tile, x)
@@ -150,8 +156,7 @@ def multiply_filters(tile, w, w0, x, x0, offsets, first, last, real, sw, ahead, 
             put(row, v, load(weights, w, w0 + k * width + v * tile.lanes))
         if ahead > 0:
             prefetch(x, x0 + offsets[2 * k] + ahead)
-        for v in range(tile.vectors):
-            prefetch(w, w0 + (k + TAPS_AHEAD) * width + v * tile.lanes)
+        prefetch(w, soon + k * soon_step)
         for m in range(tile.rows):
             a = splat(tile, x, x0 + offsets[2 * k] + m * step)
             for v in range(tile.vectors):

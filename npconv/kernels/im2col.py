@@ -7,7 +7,7 @@ columns of one register tile for the taps of some channels, mostly of all: it st
 from npconv.kernels.calls import run_tile
 from npconv.kernels.compile import driver, kernel
 from npconv.kernels.registers import element, line, load_lanes, prefetch, store
-from npconv.kernels.tile import IDLE_ADD, IDLE_MUL, MOVED, ZEROS, clear, copy_rows, first_plane, store_tile
+from npconv.kernels.tile import IDLE_ADD, IDLE_MUL, MOVED, TAPS_AHEAD, ZEROS, clear, copy_rows, first_plane, store_tile
 from npconv.kernels.work import next_unit, rest
 
 
@@ -64,7 +64,7 @@ def im2col(tile, tail, sizes, offsets, spans, real, x, w, bias, y, counters, tal
                     prefetch_rows(y, s0 + rows * pitch, pitch, rows, width)
                 run_tile(
                     code, w, block * K, packed, x0, offsets, c * taps, c_stop * taps, offsets, 0, taps_ahead * width, bias, b0, target, s0,
-                    pitch, tally,
+                    pitch, block * K + rows * TAPS_AHEAD, rows, tally,
                 )  # fmt: skip
         for b in range(placed, blocks):
             filters = min(rows, F - b * rows)

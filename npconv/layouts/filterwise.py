@@ -22,7 +22,6 @@ from npconv.layouts.layout import (
 from npconv.layouts.planes import (
     CYCLES_OF_A_UNIT,
     FAR_BYTES,
-    FAR_WEIGHT_BYTES,
     PLANE_BYTES,
     X_BYTES,
     bands_and_parts,
@@ -31,17 +30,14 @@ from npconv.layouts.planes import (
     real_cells,
 )
 
-# Weights that stay in the first-level cache; and what they may take of it where they are more, and all tiles of a band meet some of them
-# before the next ones.
-FIRST_LEVEL_BYTES, WEIGHTS_BYTES = 16 * 1024, 8 * 1024
+# What weights may take of the first-level cache that all tiles of a band meet before the next ones, and what the sums that wait.
+WEIGHTS_BYTES = SUMS_BYTES = 16 * 1024
 # Cycles to turn a block of as many vectors as they have lanes, for each lane, and to store each row of it.
-CYCLES_OF_A_TURN = 8
+CYCLES_OF_A_TURN = 4
 # Cycles to copy a vector of a row with its zeros, and to begin one.
 CYCLES_OF_A_COPY, CYCLES_OF_A_ROW = 2, 6
 # Cycles until a pixel comes, whose channel is far from the one before and whose image is too large for the second-level cache.
-CYCLES_OF_A_FAR_PIXEL = 6
-# Cycles for each byte of weights that no cache holds.
-CYCLES_OF_A_FAR_WEIGHT = 0.16
+CYCLES_OF_A_FAR_PIXEL = 4
 # A stride that the tile's kernel was made for costs nothing; another one is multiplied with at every pixel.
 KNOWN_STRIDES, CYCLES_OF_A_STRIDE = 4, 2
 
@@ -117,16 +113,21 @@ class Rows:
 
     @property
     def depth(self) -> int:
-        """Taps that all tiles of a band meet before the next ones: all, or of a 1x1 kernel, whose pixels are met once, some."""
+        """Taps that all tiles of a band meet before the next ones: all, or as many as have weights that stay in the first-level cache."""
         weights = self.g.K * self.vectors * self.lanes * self.itemsize
-        if self.g.KH * self.g.KW > 1 or self.tiles == 1 or weights <= FIRST_LEVEL_BYTES:
-            return self.g.K
-        return -(-self.g.K // -(-weights // WEIGHTS_BYTES))
+        # A larger kernel than 1x1 meets pixels again and again: many sums that wait would take their place in the cache.
+        many = self.g.KH * self.g.KW > 1 and self.sums * self.itemsize > SUMS_BYTES
+        return self.g.K if many or self.tiles == 1 else -(-self.g.K // -(-weights // WEIGHTS_BYTES))
+
+    @property
+    def sums(self) -> int:
+        """Outputs of all tiles of a band, for one block of filters."""
+        return self.tiles * self.pixels * self.vectors * self.lanes
 
     @property
     def held(self) -> int:
         """Elements of scratch for the sums of a band that wait for the next taps."""
-        return self.tiles * self.pixels * self.vectors * self.lanes if self.depth < self.g.K else 0
+        return self.sums if self.depth < self.g.K else 0
 
     @property
     def computed(self) -> int:
@@ -151,9 +152,7 @@ class Rows:
         if self.copied:
             row = CYCLES_OF_A_ROW + CYCLES_OF_A_COPY * -(-self.pitch // self.lanes)
             copying = self.bands * self.parts * g.group_channels * self.plane_rows * row
-        weights = g.group_filters * g.K * self.itemsize
-        streaming = self.bands * weights * CYCLES_OF_A_FAR_WEIGHT if weights > FAR_WEIGHT_BYTES else 0
-        return g.N * g.groups * (tiles + copying + streaming + self.bands * self.parts * CYCLES_OF_A_UNIT)
+        return g.N * g.groups * (tiles + copying + self.bands * self.parts * CYCLES_OF_A_UNIT)
 
 
 def filterwise_layout(

@@ -290,14 +290,16 @@ def _convolve(
         as_bias(operation, given, geometry.O, dtypes[0])
         y = as_out(operation, out, geometry.y_shape, dtypes[0], (x, weight, given))
 
-        def make(weight: Array, bias: Array | None = None) -> Conv2dPlan:
+        def make(weight: Array, bias: Array | None = None, *, keeps: bool = True) -> Conv2dPlan:
             terms = as_bias(operation, bias, geometry.O, dtypes[0])
-            return make_plan(operation, geometry, weight, terms, dtypes, method, get_num_threads(), shuffle_groups)
+            threads = get_num_threads()
+            return make_plan(operation, geometry, weight, terms, dtypes, method, threads, shuffle_groups, keeps=keeps)
 
         plan = plan_anew(key, operands, make)
     else:
         y = as_out(operation, out, plan.geometry.y_shape, plan.dtype, (x, weight, given))
-    counts = plan.run(x, y, counted=return_counts or is_counting())
+    weights = None if plan.keeps else plan.packed(weight, as_bias(operation, given, plan.geometry.O, plan.dtype))
+    counts = plan.run(x, y, counted=return_counts or is_counting(), weights=weights)
     return _handed_over(operation, plan.method, x, weight, y, counts, return_counts)
 
 

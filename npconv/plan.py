@@ -94,6 +94,8 @@ class Conv2dPlan:
         Threads that a call uses.
     shuffle_groups : int
         Groups in which the channels of the result are shuffled; 1 if they are not.
+    keeps : bool
+        Whether it keeps its weights; if not, each `run` is given them.
     counts : OpCount
         What a call will count, predicted.
     """
@@ -110,6 +112,7 @@ class Conv2dPlan:
         *,
         tile: tuple[int, ...] | None = None,
         pieces: int | None = None,
+        keeps: bool = True,
     ) -> None:
         self.geometry = geometry
         self._x_shape, self._y_shape = geometry.x_shape, geometry.y_shape
@@ -124,10 +127,19 @@ class Conv2dPlan:
         self.method, self.tiles = self.layout.method, [self.layout.tile]
         self.shuffle_groups = shuffle
         self._bias = bias is not None
-        self._weight = flat(self.layout.pack(weight.astype(self._accumulator, copy=False)), self._accumulator)
-        terms = np.empty(0, self._accumulator) if bias is None else bias.astype(self._accumulator, copy=False)
-        self._terms = flat(self.layout.pack_bias(terms), self._accumulator)
+        packing = None if keeps else self.layout.packing
+        self.layout, self.keeps = packing or self.layout, packing is None
+        if self.keeps:
+            self._weights = self.packed(weight, bias)
         self._workspaces = spare_workspaces(self.layout, self.num_threads)
+
+    def packed(self, weight: Array, bias: Array | None) -> tuple[Array, Array]:
+        """Return weights and bias in the order in which the kernel reads them."""
+        terms = np.empty(0, self._accumulator) if bias is None else bias.astype(self._accumulator, copy=False)
+        return (
+            flat(self.layout.pack(weight.astype(self._accumulator, copy=False)), self._accumulator),
+            flat(self.layout.pack_bias(terms), self._accumulator),
+        )
 
     def __call__(self, x: Any, out: Any = None, return_counts: bool = False) -> Any:
         """Convolve x.
@@ -186,15 +198,18 @@ class Conv2dPlan:
             )
         return array
 
-    def run(self, x: Array, y: Array, *, counted: bool) -> OpCount | None:
-        """Convolve an array that has been checked into one that has; return what was executed if that is `counted`."""
+    def run(self, x: Array, y: Array, *, counted: bool, weights: tuple[Array, Array] | None = None) -> OpCount | None:
+        """Convolve an array that has been checked into one that has; return what was executed if that is `counted`.
+
+        `weights` are those of this call, `packed`, where the plan has none of its own.
+        """
         if not y.size:
             return OpCount() if counted else None
         inputs = flat(x, self._accumulator)
         in_place = y.dtype == self._accumulator and self._shuffle_after == 1
         sums = y.reshape(-1) if in_place else np.empty(y.size, self._accumulator)
         workspace = Workspace.spare(self._workspaces, self.num_threads, self.layout.scratch, self.layout.dtype)
-        workspace.run(self.layout.entry, (*self.layout.head, inputs, self._weight, self._terms, sums))
+        workspace.run(self.layout.entry, (*self.layout.head, inputs, *(weights or self._weights), sums))
         if not in_place:
             (N, O, OH, OW), s = y.shape, self._shuffle_after
             with np.errstate(over="ignore"):
@@ -254,7 +269,7 @@ class Conv2dPlan:
             f"  additions  {counts.dense_add:,}; {counts.add:,} useful, {counts.padding_add:,} on padding",
             f"  idle       {counts.idle_mul:,} products in lanes that are thrown away; {counts.utilisation:.1%} of all executed are useful",
             f"  moved      {counts.moved:,} elements copied",
-            f"  bytes      x {g.N * g.C * g.H * g.W * size:,}, weights {self._weight.nbytes:,} packed, y {g.P * size:,}",
+            f"  bytes      x {g.N * g.C * g.H * g.W * size:,}, weights {self._weights[0].nbytes:,} packed, y {g.P * size:,}",
             f"  workspace  {self.layout.scratch * size:,} bytes a thread",
         ]
         return "\n".join(lines)
@@ -276,8 +291,13 @@ def make_plan(
     method: str,
     num_threads: int,
     shuffle_groups: SupportsIndex = 1,
+    *,
+    keeps: bool = True,
 ) -> Conv2dPlan:
-    """Return a plan for arguments whose arrays and shapes have been checked, or say what cannot be done."""
+    """Return a plan for arguments whose arrays and shapes have been checked, or say what cannot be done.
+
+    One that `keeps` its weights has packed them from now on; another is given them with every call, if its kernel can pack them.
+    """
     shuffle = index(operation, "shuffle_groups", shuffle_groups, 1)
     if geometry.O % shuffle:
         raise ValueError(
@@ -293,7 +313,7 @@ def make_plan(
                 "Did you mean a smaller padding?"
             )
     try:
-        return Conv2dPlan(geometry, weight, bias, dtypes, method, num_threads, shuffle)
+        return Conv2dPlan(geometry, weight, bias, dtypes, method, num_threads, shuffle, keeps=keeps)
     except NotServedError as refusal:
         raise ValueError(f"{operation}: {refusal}") from None
 

@@ -2,14 +2,16 @@
 
 To check options, to choose a method and to pack weights takes longer than a small layer itself. A call like one before, with weights that
 lie where they lay then, may use its plan if they are the same: every bit is compared with a copy. Nothing less would be safe, since an
-array may change at any time and does not say so. Very large weights are packed anew, since copies of them would take too much memory.
+array may change at any time and does not say so. To compare many weights takes longer than to pack them while they are used: where a
+kernel can do that, its plan keeps none and serves any weights of that shape. What else is very large is packed anew, since copies would
+take too much memory.
 """
 
 import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -17,22 +19,23 @@ from npconv.memory import same_bytes
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Key: TypeAlias = tuple[Any, ...]
-Plan = TypeVar("Plan")
 
 # Calls that are remembered at most, bytes of the weights of one of them, and of all that is kept for them.
 MOST_CALLS, MOST_BYTES, MOST_BYTES_OF_ALL = 256, 16 * 1024 * 1024, 128 * 1024 * 1024
+# Bytes of weights that are better packed at every call.
+WORTH_PACKING = 256 * 1024
 
 
 class Recent(NamedTuple):
     """A plan of any kind, copies of the weights and of the bias that it was made for, where these lie, and their bytes."""
 
     plan: Any
-    copies: list[Array]
+    copies: Sequence[Array]
     addresses: list[int]
     sizes: list[int]
 
     @classmethod
-    def of(cls, plan: Any, copies: list[Array]) -> "Recent":
+    def of(cls, plan: Any, copies: Sequence[Array]) -> "Recent":
         """Return a plan and the operands that it was made for."""
         return cls(plan, copies, [of.ctypes.data for of in copies], [of.nbytes for of in copies])
 
@@ -50,11 +53,14 @@ _lock = threading.Lock()
 def find_plan(operands: Sequence[Array], *call: Any) -> tuple[Key, Any]:
     """Return what calls have in common that can share a plan, and the plan of such a call before if weights and bias are what they were.
 
-    In common they have where operands lie, and all else that a plan depends on. Options are told apart by how they are written: True and
-    1.0 are not 1, though they are equal.
+    In common they have all that a plan depends on, and where operands lie if it keeps them. Options are told apart by how they are
+    written: True and 1.0 are not 1, though they are equal.
     """
+    key: Key = (*[part for of in operands for part in (of.shape, of.strides, of.dtype)], *call)
+    if _many(operands[0]) and (recent := _calls.get(key)):
+        return key, recent.plan
     addresses = [of.ctypes.data for of in operands]
-    key = (*addresses, *[part for of in operands for part in (of.shape, of.strides, of.dtype)], *call)
+    key = (*addresses, *key)
     recent = _calls.get(key)
     # NaN is what it was, and -0.0 is not 0.0.
     if recent and all(map(same_bytes, addresses, recent.addresses, recent.sizes)):
@@ -62,19 +68,23 @@ def find_plan(operands: Sequence[Array], *call: Any) -> tuple[Key, Any]:
     return key, None
 
 
-def plan_anew(key: Key, operands: Sequence[Array], make: Callable[..., Plan]) -> Plan:
-    """Return the plan that `make` makes of the operands, and remember it if such a call was seen before."""
-    if not all(of.flags.c_contiguous and of.nbytes <= MOST_BYTES for of in operands):
-        return make(*operands)
-    if _calls.get(key, operands) is not None:
-        plan = make(*operands)
-        _remember(key, None)
-        return plan
+def plan_anew(key: Key, operands: Sequence[Array], make: Callable[..., Any]) -> Any:
+    """Return the plan that `make` makes of the operands, and remember it: one that keeps its weights if such a call was seen before."""
+    comparable = all(of.flags.c_contiguous and of.nbytes <= MOST_BYTES for of in operands)
+    again = comparable and _calls.get(key, operands) is None
     # Made of the copies: what another thread writes to the weights meanwhile is then not taken for what was packed.
-    copies = [of.copy() for of in operands]
-    plan = make(*copies)
-    _remember(key, Recent.of(plan, copies))
+    made_of = [of.copy() for of in operands] if again else operands
+    plan = make(*made_of, keeps=False) if _many(operands[0]) else make(*made_of)
+    if _many(operands[0]) and not plan.keeps:
+        _remember(key[len(operands) :], Recent.of(plan, []))
+    elif comparable:
+        _remember(key, Recent.of(plan, made_of) if again else None)
     return plan
+
+
+def _many(weight: Array) -> bool:
+    """Return whether weights are better packed at every call, if the kernel can; those of one channel a filter are kept."""
+    return weight.nbytes >= WORTH_PACKING and weight.ndim > 1 and weight.shape[1] > 1
 
 
 def _remember(key: Key, recent: Recent | None) -> None:

@@ -76,10 +76,11 @@ def convolve(geometry: Geometry, method: str, draw: random.Random, *, at_end: bo
     elif method == "depthwise":
         several = (geometry.KH, geometry.stride, geometry.group_filters, geometry.C % 2) == (3, (1, 1), 1, 0)
         tile = draw.choice(PLANES_TILES[:2]) if several else PLANES_TILES[0]
-    plan = Conv2dPlan(geometry, weight, bias, (dtype, dtype), method, 1, tile=tile, pieces=draw.choice([1, 3]))
+    keeps, pieces = draw.choice([True, False]), draw.choice([1, 3])
+    plan = Conv2dPlan(geometry, weight, bias, (dtype, dtype), method, 1, tile=tile, pieces=pieces, keeps=keeps)
     layout = plan.layout
     head = [read_only(guarded(part, at_end=at_end)) if isinstance(part, np.ndarray) else part for part in layout.head]
-    inputs = [read_only(guarded(array, at_end=at_end)) for array in (x, plan._weight, plan._terms)]
+    inputs = [read_only(guarded(array, at_end=at_end)) for array in (x, *plan.packed(weight, bias))]
     y = guarded(np.full(geometry.P, np.nan, dtype), at_end=at_end)
     integers = [guarded(np.zeros(n, np.int64), at_end=at_end) for n in (2 * LINE, LINE)]
     # What scratch held before must not matter.

@@ -315,6 +315,21 @@ def test_no_depth_of_a_tile_of_filters_changes_a_bit(
 
 
 @pytest.mark.kernels
+@pytest.mark.parametrize("biased", [True, False])
+@pytest.mark.parametrize("name", ["dilations", "groups", "filters that fill vectors", "channels beyond one panel"])
+def test_a_kernel_that_packs_the_weights_itself_has_the_same_bits(name: str, biased: bool) -> None:
+    case = EVERY_CASE[name]
+    operands = x, weight, bias = dense(case, biased=biased)
+    dtypes = result_dtypes("test", x.dtype, weight.dtype)
+    plan = Conv2dPlan(case.geometry, weight, bias, dtypes, "filterwise", 1, tile=DENSE_TILE, keeps=False)
+    assert not plan.keeps
+    y = np.full(case.geometry.y_shape, 77, plan.dtype)
+    counts = plan.run(x, y, counted=True, weights=plan.packed(weight, bias))
+    assert bits(y) == bits(run(case, operands, "direct"))
+    assert counts == plan_of(case, operands, "filterwise").counts
+
+
+@pytest.mark.kernels
 def test_float16_is_rounded_once_whatever_the_method() -> None:
     case = EVERY_CASE["depthwise"]
     x, weight, bias = full_mantissa(case, "float16", seed=7)

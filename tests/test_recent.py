@@ -100,6 +100,55 @@ def test_large_and_scattered_weights_are_packed_anew(monkeypatch: pytest.MonkeyP
     assert plans_of(*[lambda: nc.conv2d(X, weight)] * 3) == [None] * 3
 
 
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [
+        ((1, 4, 7, 7), {"padding": 1}),
+        ((1, 8, 7, 7), {"groups": 2, "shuffle_groups": 2}),
+        ((1, 4, 3, 60), {"stride": 2}),
+        ((2, 4, 7, 7), {}),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8"])
+def test_many_weights_are_packed_at_every_call(
+    shape: tuple[int, int, int, int], options: dict[str, Any], dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recent, "WORTH_PACKING", 1)
+    rng = np.random.default_rng(3)
+    x = rng.integers(-9, 9, shape).astype(dtype)
+    weights = [rng.integers(-9, 9, (2, 40, 4, 3, 3)).astype(dtype)[i] for i in range(2)]
+    weights.append(np.asfortranarray(weights[0]))
+    bias = rng.integers(-9, 9, 40).astype(dtype)
+
+    def call(weight: Any) -> Any:
+        def of_both() -> None:
+            y, counts = nc.conv2d(x, weight, bias, method="filterwise", return_counts=True, **options)
+            plan = nc.plan_conv2d(shape, weight, bias, method="filterwise", **options)
+            assert np.array_equal(y, plan(x))
+            assert counts == plan.counts
+
+        return of_both
+
+    def change() -> None:
+        weights[0][-1] += 1
+        bias[0] -= 1
+        call(weights[0])()
+
+    found = plans_of(call(weights[0]), call(weights[0]), call(weights[1]), change, call(weights[2]))
+    # Where a kernel meets its weights once, one plan serves all that lie in memory alike, after its first call.
+    once = shape[0] == 1
+    assert [plan is not None for plan in found] == [False, once, once, once, False]
+    assert len({id(plan) for plan in found}) == 1 + once
+
+
+def test_weights_that_a_kernel_cannot_pack_are_kept_and_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recent, "WORTH_PACKING", 1)
+    weight = np.ones((2, 4, 3, 3), np.float32)
+    found = plans_of(*[lambda: nc.conv2d(X, weight, method="direct")] * 3)
+    assert [plan is not None for plan in found] == [False, False, True]
+    assert found[-1].keeps
+
+
 def test_calls_long_ago_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recent, "MOST_CALLS", 2)
     weights = [np.ones((2, 4, 1, 1), np.float32) for _ in range(3)]

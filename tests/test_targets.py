@@ -281,7 +281,7 @@ def call_tile(
     code: int, w: Array, x: Array, offsets: Array, first: int, last: int, bias: Array, b0: int, y: Array, pitch: int, tally: Array
 ) -> None:  # fmt: skip
     """Call a tile kernel from Python."""
-    run(code, w, 0, x, 0, offsets, first, last, offsets, 0, 0, bias, b0, y, 0, pitch, 0, 0, tally)
+    run(code, w, 0, x, 0, offsets, first, last, offsets, 0, 0, bias, b0, y, 0, pitch, w, 0, 0, tally)
 
 
 def multiply_adds(dtype: str) -> dict[str, Any]:

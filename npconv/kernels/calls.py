@@ -24,11 +24,12 @@ class TileKernel:
     Parameters
     ----------
     function : callable
-        Called as ``function(tile, w, w0, x, x0, offsets, first, last, real, r0, ahead, bias, b0, y, y0, pitch, soon, soon_step, tally)``.
+        Called as ``function(tile, w, w0, x, x0, offsets, first, last, real, r0, ahead, bias, b0, y, y0, pitch, later, soon, soon_step,
+        tally)``.
     tile : RegisterTile
         The tile.
     dtype : numpy.dtype
-        Type of w, x, bias and y.
+        Type of w, x, bias, y and later.
     """
 
     def __init__(self, function: Callable[..., None], tile: RegisterTile, dtype: np.dtype[Any]) -> None:
@@ -53,7 +54,28 @@ class TileKernel:
 def tile_kernel_signature(tile: types.Type, element: types.Type) -> tuple[types.Type, ...]:
     """Return the types of a tile kernel's arguments: arrays as bare pointers, since a call passes seven numbers for each array."""
     i, elements, integers = types.intp, CPointer(element), CPointer(types.intp)
-    return (tile, elements, i, elements, i, integers, i, i, integers, i, i, elements, i, elements, i, i, i, i, integers)
+    return (
+        tile,
+        elements,
+        i,
+        elements,
+        i,
+        integers,
+        i,
+        i,
+        integers,
+        i,
+        i,
+        elements,
+        i,
+        elements,
+        i,
+        i,
+        elements,
+        i,
+        i,
+        integers,
+    )
 
 
 def run_tile(code, *arguments):
@@ -64,15 +86,15 @@ def run_tile(code, *arguments):
 @type_callable(run_tile)
 def type_run_tile(context):
     def typed(
-        code, w, w0, x, x0, offsets, first, last, real, r0, ahead, bias, b0, y, y0, pitch, soon, soon_step, tally
+        code, w, w0, x, x0, offsets, first, last, real, r0, ahead, bias, b0, y, y0, pitch, later, soon, soon_step, tally
     ):
         i = types.intp
-        return types.void(i, w, i, x, i, offsets, i, i, real, i, i, bias, i, y, i, i, i, i, tally)
+        return types.void(i, w, i, x, i, offsets, i, i, real, i, i, bias, i, y, i, i, later, i, i, tally)
 
     return typed
 
 
-@lower_builtin(run_tile, types.Integer, *[types.Any] * 18)
+@lower_builtin(run_tile, types.Integer, *[types.Any] * 19)
 def emit_run_tile(context, builder, signature, args):
     # Which tile it is no longer matters: every tile is passed as nothing.
     expected = tile_kernel_signature(RegisterTileType(1, 1, 1, 1, 1, 0, 1), signature.args[1].dtype)

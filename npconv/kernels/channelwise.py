@@ -60,7 +60,7 @@ def channelwise(tile, window, sizes, offsets, x, w, bias, y, counters, tally, sc
                     start = (r * sh * pitch + q * sw) * lanes
                     run_tile(
                         tile[2], w, of_block * K, packed, start, offsets, 0, K, offsets, sw * lanes, 0, bias, b0, target, t0, t_pitch,
-                        0, 0, tally,
+                        w, 0, 0, tally,
                     )  # fmt: skip
                     if not whole:
                         store_tile(
@@ -115,7 +115,7 @@ def turn_planes(window, sizes, x, x0, channels, scratch):
 
 @kernel
 def multiply_channels(
-    tile, w, w0, x, x0, offsets, first, last, real, step, ahead, bias, b0, y, y0, pitch, soon, soon_step, tally
+    tile, w, w0, x, x0, offsets, first, last, real, step, ahead, bias, b0, y, y0, pitch, later, soon, soon_step, tally
 ):
     """y[y0 + c*pitch + m] = sum over taps k of w[w0 + k*lanes + c] * x[x0 + offsets[2*k] + m*step + c], taps from `first` to `last` - 1.
 

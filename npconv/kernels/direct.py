@@ -92,7 +92,7 @@ def multiply_band(
             ahead = width if b == first_block and not copies else 0
             run_tile(
                 code, w, w0 + block * K, source, x0 + q, offsets, 0, K, real, r0, ahead, bias, b0, target, t0, t_pitch,
-                w0 + block * K + rows * TAPS_AHEAD, rows, tally,
+                w, w0 + block * K + rows * TAPS_AHEAD, rows, tally,
             )  # fmt: skip
             kept = filters * (last - column)
             if not whole:

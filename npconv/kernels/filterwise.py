@@ -7,6 +7,7 @@ turned, filters into rows, before they are stored.
 
 from npconv.kernels.calls import run_tile
 from npconv.kernels.compile import driver, inlined, kernel
+from npconv.kernels.packing import pack_block
 from npconv.kernels.planes import copy_planes
 from npconv.kernels.registers import (
     accumulators,
@@ -27,11 +28,12 @@ from npconv.kernels.work import next_unit, rest
 
 
 @driver
-def filterwise(tile, sizes, offsets, views, x, w, bias, y, counters, tally, scratch, packed):
+def filterwise(tile, turn, sizes, offsets, views, x, w, bias, y, counters, tally, scratch, packed):
     """Convolve units (n, group, band of output rows, part of the filters), claimed from `counters`, into y.
 
-    x (N, groups, C, H, W); w [group][block][k][filter of the block]; y (N, groups, F, OH, OW), planes shuffled in `shuffle` groups;
-    `packed` is `scratch`, read-only. A row of outputs is cut into tiles of `pixels` neighbours. A part is some blocks of filters, and one
+    x (N, groups, C, H, W); w [group][block][k][filter of the block], or [group][filter][k] if it is `given` so, and each block is packed
+    when it is met, with `turn`, a tile of as many rows as lanes; y (N, groups, F, OH, OW), planes shuffled in `shuffle` groups; `packed` is
+    `scratch`, read-only. A row of outputs is cut into tiles of `pixels` neighbours. A part is some blocks of filters, and one
     block passes over the whole band before the next; `depth` taps of it at a time, so that their weights stay in the first-level cache,
     and sums that are not complete stay in scratch. Meanwhile every tile asks for its share of the weights that come next.
     """
@@ -52,28 +54,33 @@ def filterwise(tile, sizes, offsets, views, x, w, bias, y, counters, tally, scra
             x0 += first * sh * W
         source = packed if copies else x
         for b in range(blocks * part // parts, blocks * (part + 1) // parts):
-            multiply_band(tile, sizes, offsets, source, x0, w, bias, y, n, g, first, b, tally, scratch, packed)
+            multiply_band(tile, turn, sizes, offsets, source, x0, w, bias, y, n, g, first, b, tally, scratch, packed)
         unit = next_unit(counters, tally, units)
     rest(counters, tally)
 
 
 @inlined
-def multiply_band(tile, sizes, offsets, source, x0, w, bias, y, n, g, first, b, tally, scratch, packed):
+def multiply_band(tile, turn, sizes, offsets, source, x0, w, bias, y, n, g, first, b, tally, scratch, packed):
     """Let block b of the filters of group g pass over a band of image n, from row `first` on; its planes begin at source[x0].
 
     For the other arguments see `filterwise`.
     """
     (groups, _, band_rows, _, _, _, F, blocks, K, OH, OW, copies, pitch) = sizes[1:14]
-    (shuffle, sh, sw, _, depth, waiting) = sizes[20:26]
+    (shuffle, sh, sw, _, depth, waiting, given) = sizes[20:27]
     apart = shuffle * OH * OW
     pixels = tile[0]
     width = tile[1] * line(source).lanes
     one_tile = pixels * width
-    sums = scratch.size - one_tile
+    sums = scratch.size - given * K * width - one_tile
     additions = K if bias.size > 0 else K - 1
     block = (g * blocks + b) * width
     filters = min(width, F - b * width)
     b0 = block if bias.size > 0 else -1
+    begin_of_block = (g * F + b * width if given > 0 else block) * K
+    weights, w0 = w, begin_of_block
+    if given > 0:
+        weights, w0 = packed, scratch.size - K * width
+        pack_block(turn, w, begin_of_block, filters, width, K, scratch, w0)
     # The last pixel of the next tile: it may lie in a line that no tile has read yet.
     ahead = 0 if copies else (2 * pixels - 1) * sw
     tiles = min(band_rows, OH - first) * -(-OW // pixels)
@@ -81,7 +88,7 @@ def multiply_band(tile, sizes, offsets, source, x0, w, bias, y, n, g, first, b, 
         k_stop = min(k + depth, K)
         y0 = (n * groups * F + first_plane(g, groups, F, shuffle) + b * width * shuffle) * OH * OW + first * OW
         held = sums - waiting
-        soon = block * K + k_stop * width
+        soon = begin_of_block + k_stop * width
         share = -(-(k_stop - k) * width // tiles)
         each = -(-width // tiles)
         for r in range(min(band_rows, OH - first)):
@@ -98,8 +105,8 @@ def multiply_band(tile, sizes, offsets, source, x0, w, bias, y, n, g, first, b, 
                 begin, begin0 = (bias, b0) if k == 0 else (packed, held)
                 start = x0 + r * sh * pitch + q * sw
                 run_tile(
-                    tile[2], w, block * K, source, start, offsets, k, k_stop, offsets, sw, ahead, begin, begin0, target, t0,
-                    t_pitch, soon - k * each, each, tally,
+                    tile[2], weights, w0, source, start, offsets, k, k_stop, offsets, sw, ahead, begin, begin0, target, t0,
+                    t_pitch, w, soon - k * each, each, tally,
                 )  # fmt: skip
                 if k_stop == K:
                     if not whole:
@@ -114,14 +121,14 @@ def multiply_band(tile, sizes, offsets, source, x0, w, bias, y, n, g, first, b, 
 
 @kernel
 def multiply_filters(
-    tile, w, w0, x, x0, offsets, first, last, real, sw, ahead, bias, b0, y, y0, pitch, soon, soon_step, tally
+    tile, w, w0, x, x0, offsets, first, last, real, sw, ahead, bias, b0, y, y0, pitch, later, soon, soon_step, tally
 ):
     """y[y0 + f*pitch + m] = sum over taps k of w[w0 + k*width + f] * x[x0 + offsets[2*k] + m*sw], taps `first` to `last` - 1 in order.
 
     Row m of the tile is a pixel, its ``width = vectors * lanes`` columns f are filters. Starts from bias[b0 + f], or where b0 < 0 from the
     first product; where first > 0, it goes on from bias[b0 + m*width + f]. Where pitch is 0, sums are left as another call goes on from
-    them, y[y0 + m*width + f]. Each tap k has fetched what is read later: the weights at w[soon + k*soon_step], and where `ahead` is not 0,
-    the pixel so far on, which the next tile reads. The caller guarantees that all pixels can be read, and as many elements as the tile
+    them, y[y0 + m*width + f]. Each tap k has fetched what is read later: the weights at later[soon + k*soon_step], and where `ahead` is not
+    0, the pixel so far on, which the next tile reads. The caller guarantees that all pixels can be read, and as many elements as the tile
     has rows written for every filter.
     """
     acc = accumulators(tile, x)
@@ -156,7 +163,7 @@ def multiply_filters(
             put(row, v, load(weights, w, w0 + k * width + v * tile.lanes))
         if ahead > 0:
             prefetch(x, x0 + offsets[2 * k] + ahead)
-        prefetch(w, soon + k * soon_step)
+        prefetch(later, soon + k * soon_step)
         for m in range(tile.rows):
             a = splat(tile, x, x0 + offsets[2 * k] + m * step)
             for v in range(tile.vectors):

@@ -64,7 +64,7 @@ def im2col(tile, tail, sizes, offsets, spans, real, x, w, bias, y, counters, tal
                     prefetch_rows(y, s0 + rows * pitch, pitch, rows, width)
                 run_tile(
                     code, w, block * K, packed, x0, offsets, c * taps, c_stop * taps, offsets, 0, taps_ahead * width, bias, b0, target, s0,
-                    pitch, block * K + rows * TAPS_AHEAD, rows, tally,
+                    pitch, w, block * K + rows * TAPS_AHEAD, rows, tally,
                 )  # fmt: skip
         for b in range(placed, blocks):
             filters = min(rows, F - b * rows)

@@ -34,13 +34,13 @@ THREAD, DESK = 6, 7
 
 @kernel
 def multiply_tile(
-    tile, w, w0, x, x0, offsets, first, last, real, r0, ahead, bias, b0, y, y0, pitch, soon, soon_step, tally
+    tile, w, w0, x, x0, offsets, first, last, real, r0, ahead, bias, b0, y, y0, pitch, later, soon, soon_step, tally
 ):
     """y[y0 + m*pitch + q] = sum over taps k of w[w0 + k*rows + m] * x[x0 + offsets[k] + q], taps `first` to `last` - 1 in order.
 
     Here offsets[k] is ``offsets[2*k]``. Goes on from the sums in y when first > 0; else starts from bias[b0 + m], or where b0 < 0 from the
     first product. Of a vector v that is not inner, only the lanes real[r0 + offsets[2*k + 1] + v] are read, and the others are zeros.
-    Where `ahead` is not 0, each tap k has fetched what is read later: pixels so far on, and the weights at w[soon + k*soon_step].
+    Where `ahead` is not 0, each tap k has fetched what is read later: pixels so far on, and the weights at later[soon + k*soon_step].
     The caller guarantees that all others can be read, and ``vectors * lanes`` elements written in every row.
     """
     acc = accumulators(tile, x)
@@ -69,7 +69,7 @@ def multiply_tile(
         if ahead > 0:
             for v in range(tile.vectors):
                 prefetch(x, x0 + offsets[2 * k] + ahead + v * tile.lanes)
-            prefetch(w, soon + k * soon_step)
+            prefetch(later, soon + k * soon_step)
         for m in range(tile.rows):
             a = splat(tile, w, w0 + k * tile.rows + m)
             for v in range(tile.vectors):

@@ -1,6 +1,6 @@
 """Layout of `npconv.kernels.filterwise`: how many pixels by how many filters a tile is, and the rows that a band has."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from npconv.kernels.registers import RegisterTile
 from npconv.kernels.targets import target
 from npconv.layouts.layout import (
     Layout,
+    as_given,
     check_shuffle,
     check_taps,
     in_blocks,
@@ -182,11 +183,19 @@ def filterwise_layout(
         int(best.copied), best.pitch, plane, 1, 1, top, left, best.plane_rows, shuffle, sh, sw, best.parts, best.depth, best.held,
     )  # fmt: skip
     window = RegisterTile(pixels, best.vectors, lanes, step=sw if sw <= KNOWN_STRIDES else 0)
-    parts = (TileKernel(multiply_filters, window, dtype), sizes, pairs(offsets), pairs([(0, 0)]))
+    kernels = TileKernel(multiply_filters, window, dtype), RegisterTile(lanes, 1, lanes)
+    tables = pairs(offsets), pairs([(0, 0)])
     starts = [band * best.band_rows * sh for band in range(best.bands)]
     copied = best.parts * copied_cells(g, [(0, 0)] * best.copied, (1, 1), starts, best.plane_rows, best.pitch)
     idle = g.N * g.groups * best.computed - g.P
-    return Layout(
-        "filterwise", dtype, filterwise, window, (pixels, best.vectors), parts, *in_blocks(g.groups, width), units, scratch, idle,
-        copied, best.cycles(),
+    layout = Layout(
+        "filterwise", dtype, filterwise, window, (pixels, best.vectors), (*kernels, (*sizes, 0), *tables), *in_blocks(g.groups, width),
+        units, scratch, idle, copied, best.cycles(),
     )  # fmt: skip
+    if g.N * best.bands > 1:
+        return layout
+    # Each block is met once, and can be packed then.
+    packing = replace(
+        layout, parts=(*kernels, (*sizes, 1), *tables), pack=as_given, scratch=scratch + g.K * width, spare=[]
+    )
+    return replace(layout, packing=packing)

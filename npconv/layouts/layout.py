@@ -69,6 +69,8 @@ class Layout:
         Estimated time of one thread.
     spare : list
         Workspaces that no call uses now; see `npconv.plan`.
+    packing : Layout, optional
+        The same for a kernel that is given weights in the order that the user gave them, and packs each of them once, when it meets them.
     """
 
     method: str
@@ -85,6 +87,7 @@ class Layout:
     moved: int
     cycles: float
     spare: list[Any] = field(default_factory=list, compare=False, repr=False)
+    packing: "Layout | None" = field(default=None, compare=False, repr=False)
 
     def cycles_of(self, threads: int) -> float:
         """Estimate the cycles until the last of so many threads is done; units are not cut, and helpers begin late."""

@@ -67,10 +67,10 @@ FLOORS = [
     {"kernels.calls", "kernels.sharing", "kernels.turning"},
     {"kernels.compile"},
     {"kernels.tile"},
-    {"kernels.planes", "kernels.work"},
+    {"kernels.packing", "kernels.planes", "kernels.work"},
     {
         *("kernels.channelwise", "kernels.columns", "kernels.depthwise", "kernels.direct", "kernels.filterwise"),
-        *("kernels.im2col", "kernels.naive", "kernels.packing", "kernels.shuffle"),
+        *("kernels.im2col", "kernels.naive", "kernels.shuffle"),
     },
     {"kernels.separable"},
     {"layouts.layout"},
@@ -107,7 +107,7 @@ FLOORS = [
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 # The rooms whose kernels Python calls.
-DRIVERS = sorted(FLOORS[FLOOR_OF["kernels.direct"]])
+DRIVERS = sorted({*FLOORS[FLOOR_OF["kernels.direct"]], "kernels.packing"})
 
 # What a room may import beside the standard library, where that is less than everything below it.
 MAY_IMPORT = {

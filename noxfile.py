@@ -20,8 +20,6 @@ TARGETS = {
     "plain": {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""},
     "jit-off": {"NUMBA_DISABLE_JIT": "1"},
     "bounds": {"NUMBA_BOUNDSCHECK": "1"},
-    "workqueue": {"NUMBA_THREADING_LAYER": "workqueue"},
-    "omp": {"NUMBA_THREADING_LAYER": "omp"},
 }
 
 

@@ -74,8 +74,16 @@ def empty(shape: Shape, dtype: DType) -> Array:
 def aligned(shape: Shape, dtype: DType) -> Array:
     """Return an uninitialised array that begins on a cache line and shares none with other memory."""
     room = np.empty(math.prod(shape) * dtype.itemsize + 2 * LINE_BYTES, np.uint8)
-    address = ctypes.addressof(ctypes.c_char.from_buffer(room.data))
-    return np.ndarray(shape, dtype, room, -address % LINE_BYTES)
+    return np.ndarray(shape, dtype, room, -address_of(room) % LINE_BYTES)
+
+
+def address_of(array: Array) -> int:
+    """Return where the elements of an array begin, sooner than ``array.ctypes.data`` does if it is contiguous and may be written to."""
+    buffer: Any = array
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(buffer))
+    except (TypeError, ValueError):
+        return array.ctypes.data
 
 
 def same_bytes(address: int, other: int, size: int) -> bool:

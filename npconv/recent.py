@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from npconv.memory import same_bytes
+from npconv.memory import address_of, same_bytes
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Key: TypeAlias = tuple[Any, ...]
@@ -37,7 +37,7 @@ class Recent(NamedTuple):
     @classmethod
     def of(cls, plan: Any, copies: Sequence[Array]) -> "Recent":
         """Return a plan and the operands that it was made for."""
-        return cls(plan, copies, [of.ctypes.data for of in copies], [of.nbytes for of in copies])
+        return cls(plan, copies, [*map(address_of, copies)], [of.nbytes for of in copies])
 
     @property
     def nbytes(self) -> int:
@@ -59,7 +59,7 @@ def find_plan(operands: Sequence[Array], *call: Any) -> tuple[Key, Any]:
     key: Key = (*[part for of in operands for part in (of.shape, of.strides, of.dtype)], *call)
     if _many(operands[0]) and (recent := _calls.get(key)):
         return key, recent.plan
-    addresses = [of.ctypes.data for of in operands]
+    addresses = [*map(address_of, operands)]
     key = (*addresses, *key)
     recent = _calls.get(key)
     # NaN is what it was, and -0.0 is not 0.0.

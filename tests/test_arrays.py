@@ -594,3 +594,22 @@ def test_flat_refuses_to_unroll_what_memory_does_not_hold() -> None:
         f" has {2**34} bytes of memory. Did you mean less padding, a larger stride, or parts of the batch at a time?"
         "\n        ((1, 1, 131072, 65536) float32)"
     )
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((2, 3), np.float16),
+        np.zeros((2, 3)).T,
+        np.zeros(5)[3:],
+        np.zeros(9)[::2],
+        np.zeros(0),
+        np.zeros(4, ">i2"),
+    ],
+    ids=["contiguous", "turned", "part", "scattered", "empty", "foreign"],
+)
+@pytest.mark.parametrize("writeable", [True, False])
+def test_an_array_begins_where_numpy_says(array: Array, writeable: bool) -> None:
+    view = array.view()
+    view.flags.writeable = writeable
+    assert memory.address_of(view) == array.ctypes.data

@@ -298,8 +298,7 @@ def _convolve(
         plan = plan_anew(key, operands, make)
     else:
         y = as_out(operation, out, plan.geometry.y_shape, plan.dtype, (x, weight, given))
-    weights = None if plan.keeps else plan.packed(weight, as_bias(operation, given, plan.geometry.O, plan.dtype))
-    counts = plan.run(x, y, counted=return_counts or is_counting(), weights=weights)
+    counts = plan.run(x, y, counted=return_counts or is_counting(), weight=weight)
     return _handed_over(operation, plan.method, x, weight, y, counts, return_counts)
 
 
@@ -319,14 +318,15 @@ def _separate(
         as_bias(operation, given, geometries[1].O, dtypes[0])
         y = as_out(operation, out, geometries[1].y_shape, dtypes[0], (x, depthwise, pointwise, given))
 
-        def make(depthwise: Array, pointwise: Array, bias: Array | None = None) -> SeparablePlan:
+        def make(depthwise: Array, pointwise: Array, bias: Array | None = None, *, keeps: bool = True) -> SeparablePlan:
             terms = as_bias(operation, bias, geometries[1].O, dtypes[0])
-            return SeparablePlan(operation, geometries, (depthwise, pointwise), terms, dtypes, get_num_threads())
+            weights = depthwise, pointwise
+            return SeparablePlan(operation, geometries, weights, terms, dtypes, get_num_threads(), keeps=keeps)
 
         plan = plan_anew(key, operands, make)
     else:
         y = as_out(operation, out, plan.geometry.y_shape, plan.dtype, (x, depthwise, pointwise, given))
-    counts = plan.run(x, y, counted=return_counts or is_counting())
+    counts = plan.run(x, y, counted=return_counts or is_counting(), pointwise=pointwise)
     return _handed_over(operation, plan.method, x, depthwise, y, counts, return_counts)
 
 

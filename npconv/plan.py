@@ -129,17 +129,14 @@ class Conv2dPlan:
         self._bias = bias is not None
         packing = None if keeps else self.layout.packing
         self.layout, self.keeps = packing or self.layout, packing is None
-        if self.keeps:
-            self._weights = self.packed(weight, bias)
+        self._weight = self._packed(weight) if self.keeps else None
+        terms = np.empty(0, self._accumulator) if bias is None else bias.astype(self._accumulator, copy=False)
+        self._terms = flat(self.layout.pack_bias(terms), self._accumulator)
         self._workspaces = spare_workspaces(self.layout, self.num_threads)
 
-    def packed(self, weight: Array, bias: Array | None) -> tuple[Array, Array]:
-        """Return weights and bias in the order in which the kernel reads them."""
-        terms = np.empty(0, self._accumulator) if bias is None else bias.astype(self._accumulator, copy=False)
-        return (
-            flat(self.layout.pack(weight.astype(self._accumulator, copy=False)), self._accumulator),
-            flat(self.layout.pack_bias(terms), self._accumulator),
-        )
+    def _packed(self, weight: Array) -> Array:
+        """Return weights in the order in which the kernel reads them."""
+        return flat(self.layout.pack(weight.astype(self._accumulator, copy=False)), self._accumulator)
 
     def __call__(self, x: Any, out: Any = None, return_counts: bool = False) -> Any:
         """Convolve x.
@@ -198,18 +195,19 @@ class Conv2dPlan:
             )
         return array
 
-    def run(self, x: Array, y: Array, *, counted: bool, weights: tuple[Array, Array] | None = None) -> OpCount | None:
+    def run(self, x: Array, y: Array, *, counted: bool, weight: Any = None) -> OpCount | None:
         """Convolve an array that has been checked into one that has; return what was executed if that is `counted`.
 
-        `weights` are those of this call, `packed`, where the plan has none of its own.
+        A plan that does not keep its weights is given those of this call.
         """
         if not y.size:
             return OpCount() if counted else None
         inputs = flat(x, self._accumulator)
         in_place = y.dtype == self._accumulator and self._shuffle_after == 1
         sums = y.reshape(-1) if in_place else np.empty(y.size, self._accumulator)
+        packed = self._packed(weight) if self._weight is None else self._weight
         workspace = Workspace.spare(self._workspaces, self.num_threads, self.layout.scratch, self.layout.dtype)
-        workspace.run(self.layout.entry, (*self.layout.head, inputs, *(weights or self._weights), sums))
+        workspace.run(self.layout.entry, (*self.layout.head, inputs, packed, self._terms, sums))
         if not in_place:
             (N, O, OH, OW), s = y.shape, self._shuffle_after
             with np.errstate(over="ignore"):
@@ -256,6 +254,7 @@ class Conv2dPlan:
     def __str__(self) -> str:
         g, counts, tile = self.geometry, self.counts, self.layout.tile
         size = self._accumulator.itemsize
+        weights = "packed at each call" if self._weight is None else f"{self._weight.nbytes:,} packed"
         (top, bottom), (left, right) = g.padding
         lines = [
             f"conv2d {g.x_shape} * {g.weight_shape} -> {g.y_shape}, {self.dtype}"
@@ -269,7 +268,7 @@ class Conv2dPlan:
             f"  additions  {counts.dense_add:,}; {counts.add:,} useful, {counts.padding_add:,} on padding",
             f"  idle       {counts.idle_mul:,} products in lanes that are thrown away; {counts.utilisation:.1%} of all executed are useful",
             f"  moved      {counts.moved:,} elements copied",
-            f"  bytes      x {g.N * g.C * g.H * g.W * size:,}, weights {self._weights[0].nbytes:,} packed, y {g.P * size:,}",
+            f"  bytes      x {g.N * g.C * g.H * g.W * size:,}, weights {weights}, y {g.P * size:,}",
             f"  workspace  {self.layout.scratch * size:,} bytes a thread",
         ]
         return "\n".join(lines)

@@ -27,7 +27,7 @@ WORTH_PACKING = 256 * 1024
 
 
 class Recent(NamedTuple):
-    """A plan of any kind, copies of the weights and of the bias that it was made for, where these lie, and their bytes."""
+    """A plan of any kind, copies of the operands that it keeps, where these copies lie, and their bytes."""
 
     plan: Any
     copies: Sequence[Array]
@@ -36,7 +36,7 @@ class Recent(NamedTuple):
 
     @classmethod
     def of(cls, plan: Any, copies: Sequence[Array]) -> "Recent":
-        """Return a plan and the operands that it was made for."""
+        """Return a plan and what it was made of and keeps."""
         return cls(plan, copies, [*map(address_of, copies)], [of.nbytes for of in copies])
 
     @property
@@ -51,33 +51,40 @@ _lock = threading.Lock()
 
 
 def find_plan(operands: Sequence[Array], *call: Any) -> tuple[Key, Any]:
-    """Return what calls have in common that can share a plan, and the plan of such a call before if weights and bias are what they were.
+    """Return what calls have in common that can share a plan, and the plan of such a call before if what it keeps is what it was.
 
-    In common they have all that a plan depends on, and where operands lie if it keeps them. Options are told apart by how they are
-    written: True and 1.0 are not 1, though they are equal.
+    In common they have where those operands lie, and all else that a plan depends on. Options are told apart by how they are written:
+    True and 1.0 are not 1, though they are equal.
     """
-    key: Key = (*[part for of in operands for part in (of.shape, of.strides, of.dtype)], *call)
-    if _many(operands[0]) and (recent := _calls.get(key)):
-        return key, recent.plan
-    addresses = [*map(address_of, operands)]
-    key = (*addresses, *key)
-    recent = _calls.get(key)
-    # NaN is what it was, and -0.0 is not 0.0.
-    if recent and all(map(same_bytes, addresses, recent.addresses, recent.sizes)):
-        return key, recent.plan
+    facts: Key = (*[part for of in operands for part in (of.shape, of.strides, of.dtype)], *call)
+    few = [of for of in operands if not _many(of)]
+    for kept in (operands,) if len(few) == len(operands) else (few, operands):
+        addresses = [*map(address_of, kept)]
+        key = (*addresses, *facts)
+        recent = _calls.get(key)
+        # NaN is what it was, and -0.0 is not 0.0.
+        if recent and all(map(same_bytes, addresses, recent.addresses, recent.sizes)):
+            return key, recent.plan
     return key, None
 
 
 def plan_anew(key: Key, operands: Sequence[Array], make: Callable[..., Any]) -> Any:
-    """Return the plan that `make` makes of the operands, and remember it: one that keeps its weights if such a call was seen before."""
-    comparable = all(of.flags.c_contiguous and of.nbytes <= MOST_BYTES for of in operands)
-    again = comparable and _calls.get(key, operands) is None
-    # Made of the copies: what another thread writes to the weights meanwhile is then not taken for what was packed.
-    made_of = [of.copy() for of in operands] if again else operands
-    plan = make(*made_of, keeps=False) if _many(operands[0]) else make(*made_of)
-    if _many(operands[0]) and not plan.keeps:
-        _remember(key[len(operands) :], Recent.of(plan, []))
-    elif comparable:
+    """Return the plan that `make` makes of the operands, and remember it: if it keeps all of them, when such a call was seen before.
+
+    Where weights are many, `make` is told that the plan need not keep them.
+    """
+    many = [*map(_many, operands)]
+    comparable = [of.flags.c_contiguous and of.nbytes <= MOST_BYTES for of in operands]
+    again = all(comparable) and _calls.get(key, operands) is None
+    # Made of copies: what another thread writes to the weights meanwhile is then not taken for what was packed.
+    made_of = [of.copy() if again or not large else of for of, large in zip(operands, many, strict=True)]
+    plan = make(*made_of, keeps=False) if any(many) else make(*made_of)
+    if any(many) and not plan.keeps:
+        if all(of or large for of, large in zip(comparable, many, strict=True)):
+            few = [place for place, large in zip(key, many, strict=False) if not large]
+            copies = [of for of, large in zip(made_of, many, strict=True) if not large]
+            _remember((*few, *key[len(operands) :]), Recent.of(plan, copies))
+    elif all(comparable):
         _remember(key, Recent.of(plan, made_of) if again else None)
     return plan
 

@@ -59,13 +59,15 @@ class SeparablePlan:
         "separable", or the methods of two calls.
     tiles : list of RegisterTile
         The tiles of both parts.
+    keeps : bool
+        Whether it keeps its pointwise weights; if not, each `run` is given them.
     counts : OpCount
         What a call will count, predicted.
     """
 
     def __init__(
         self, operation: str, geometries: Geometries, weights: tuple[Array, Array], bias: Array | None,
-        dtypes: tuple[np.dtype[Any], np.dtype[Any]], num_threads: int,
+        dtypes: tuple[np.dtype[Any], np.dtype[Any]], num_threads: int, *, keeps: bool = True,
     ) -> None:  # fmt: skip
         self._operation, self._geometries = operation, geometries
         self.geometry = geometries[1]
@@ -84,21 +86,24 @@ class SeparablePlan:
             )
             terms = np.empty(0, accumulator) if bias is None else bias.astype(accumulator, copy=False)
             self._terms = flat(layout.pack_bias(terms), accumulator)
+            self.keeps = True
         else:
-            biases = (None, bias)
-            self._parts = [
-                make_plan(operation, *part, dtypes, "auto", num_threads)
-                for part in zip(geometries, weights, biases, strict=True)
-            ]
+            first = make_plan(operation, geometries[0], weights[0], None, dtypes, "auto", num_threads)
+            last = make_plan(operation, geometries[1], weights[1], bias, dtypes, "auto", num_threads, keeps=keeps)
+            self._parts = first, last
+            self.keeps = last.keeps
             self.method = ", ".join(plan.method for plan in self._parts)
             self.tiles = [plan.layout.tile for plan in self._parts]
 
-    def run(self, x: Array, y: Array, *, counted: bool) -> OpCount | None:
-        """Convolve an array that has been checked into one that has; return what was executed if that is `counted`."""
+    def run(self, x: Array, y: Array, *, counted: bool, pointwise: Array | None = None) -> OpCount | None:
+        """Convolve an array that has been checked into one that has; return what was executed if that is `counted`.
+
+        A plan that does not keep its pointwise weights is given those of this call.
+        """
         if self._pass is None:
-            first, second = self._parts
+            first, last = self._parts
             between = allocated(self._operation, "the depthwise result", self._geometries[0].y_shape, self.dtype)
-            each = first.run(x, between, counted=counted), second.run(between, y, counted=counted)
+            each = first.run(x, between, counted=counted), last.run(between, y, counted=counted, weight=pointwise)
             return sum(filter(None, each), OpCount()) if counted else None
         if not y.size:
             return OpCount() if counted else None

@@ -80,7 +80,7 @@ def convolve(geometry: Geometry, method: str, draw: random.Random, *, at_end: bo
     plan = Conv2dPlan(geometry, weight, bias, (dtype, dtype), method, 1, tile=tile, pieces=pieces, keeps=keeps)
     layout = plan.layout
     head = [read_only(guarded(part, at_end=at_end)) if isinstance(part, np.ndarray) else part for part in layout.head]
-    inputs = [read_only(guarded(array, at_end=at_end)) for array in (x, *plan.packed(weight, bias))]
+    inputs = [read_only(guarded(array, at_end=at_end)) for array in (x, plan._packed(weight), plan._terms)]
     y = guarded(np.full(geometry.P, np.nan, dtype), at_end=at_end)
     integers = [guarded(np.zeros(n, np.int64), at_end=at_end) for n in (2 * LINE, LINE)]
     # What scratch held before must not matter.

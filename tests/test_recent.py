@@ -131,14 +131,42 @@ def test_many_weights_are_packed_at_every_call(
 
     def change() -> None:
         weights[0][-1] += 1
+        call(weights[0])()
+
+    def change_bias() -> None:
         bias[0] -= 1
         call(weights[0])()
 
-    found = plans_of(call(weights[0]), call(weights[0]), call(weights[1]), change, call(weights[2]))
-    # Where a kernel meets its weights once, one plan serves all that lie in memory alike, after its first call.
+    first, second = map(call, weights[:2])
+    found = plans_of(first, first, second, change, change_bias, first, call(weights[2]))
+    # Where a kernel meets its weights once, one plan serves all that lie in memory alike, while the bias is what it was.
     once = shape[0] == 1
-    assert [plan is not None for plan in found] == [False, once, once, once, False]
-    assert len({id(plan) for plan in found}) == 1 + once
+    assert [plan is not None for plan in found] == [False, once, once, once, False, True, False]
+
+
+def test_a_separable_call_packs_many_pointwise_weights_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recent, "WORTH_PACKING", 1)
+    monkeypatch.setattr("npconv.separable.choose_pass", lambda *_: None)
+    draw = np.random.default_rng(4)
+    x, depthwise, pointwise = (draw.integers(-9, 9, shape) * 1.0 for shape in ((1, 64, 7, 7), (64, 1, 3, 3), (64, 64)))
+
+    def call() -> None:
+        last = nc.plan_conv2d(x.shape, pointwise[:, :, None, None])
+        first = nc.plan_conv2d(x.shape, depthwise, padding=1, groups=64)
+        y, counts = nc.separable_conv2d(x, depthwise, pointwise, padding=1, return_counts=True)
+        assert np.array_equal(y, last(first(x)))
+        assert counts == first.counts + last.counts
+
+    def change(target: Any) -> Any:
+        def then_call() -> None:
+            target[-1] += 1
+            call()
+
+        return then_call
+
+    found = plans_of(call, call, change(pointwise), change(depthwise), call)
+    assert [plan is not None for plan in found] == [False, True, True, False, True]
+    assert not found[-1].keeps
 
 
 def test_weights_that_a_kernel_cannot_pack_are_kept_and_compared(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,9 +15,6 @@ sys.path.append(str(Path(__file__).parents[1]))
 
 pytest.register_assert_rewrite("bounds")
 
-# Where coverage watches the tests, it leaves the processes that they start alone.
-os.environ.pop("COVERAGE_PROCESS_START", None)
-
 EXAMPLES = os.environ.get("NPCONV_EXAMPLES")
 
 # No deadline: the first call of a kernel compiles it.
@@ -26,3 +23,8 @@ settings.register_profile(
 )
 settings.register_profile("long", max_examples=int(EXAMPLES or 20_000), deadline=None, print_blob=True)
 settings.load_profile("default")
+
+
+def pytest_collection() -> None:
+    """Where coverage watches the tests, leave the processes that they start alone; by now the workers that run them have been started."""
+    os.environ.pop("COVERAGE_PROCESS_START", None)

@@ -142,6 +142,9 @@ def test_many_weights_are_packed_at_every_call(
     # Where a kernel meets its weights once, one plan serves all that lie in memory alike, while the bias is what it was.
     once = shape[0] == 1
     assert [plan is not None for plan in found] == [False, once, once, once, False, True, False]
+    # What is compared has to lie in one piece.
+    bias = np.repeat(bias, 2)[::2]
+    assert plans_of(*[call(weights[0])] * 3) == [None] * 3
 
 
 def test_a_separable_call_packs_many_pointwise_weights_every_time(monkeypatch: pytest.MonkeyPatch) -> None:

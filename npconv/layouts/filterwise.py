@@ -33,8 +33,6 @@ from npconv.layouts.planes import (
 
 # What weights may take of the first-level cache that all tiles of a band meet before the next ones, and what the sums that wait.
 WEIGHTS_BYTES = SUMS_BYTES = 16 * 1024
-# Cycles to turn a block of as many vectors as they have lanes, for each lane, and to store each row of it.
-CYCLES_OF_A_TURN = 4
 # Cycles to copy a vector of a row with its zeros, and to begin one.
 CYCLES_OF_A_COPY, CYCLES_OF_A_ROW = 2, 6
 # Cycles until a pixel comes, whose channel is far from the one before and whose image is too large for the second-level cache.
@@ -142,7 +140,9 @@ class Rows:
         each = CYCLES_OF_A_STRIDE * self.pixels if g.stride[1] > KNOWN_STRIDES else 0
         if g.KH * g.KW == 1 and g.group_channels * g.H * g.W * self.itemsize > FAR_BYTES:
             each += CYCLES_OF_A_FAR_PIXEL
-        turns = self.vectors * -(-self.pixels // self.lanes) * self.lanes * CYCLES_OF_A_TURN
+        # A block of as many vectors as they have lanes is turned by an exchange of each with another as often as lanes can be halved.
+        blocks = self.vectors * -(-self.pixels // self.lanes)
+        turns = blocks * self.lanes * (self.lanes.bit_length() - 1)
         tiles = (
             g.OH
             * -(-g.OW // self.pixels)

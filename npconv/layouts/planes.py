@@ -14,7 +14,7 @@ from npconv.layouts.layout import MOST_SETS, Array, NotServedError
 PLANE_BYTES = 512 * 1024
 X_BYTES = 1024 * 1024
 # Of a larger image little is left in that cache from one layer to the next.
-FAR_BYTES = 1536 * 1024
+FAR_BYTES = 1280 * 1024
 # And of more weights nothing.
 FAR_WEIGHT_BYTES = 8704 * 1024
 # Beyond this a method that copies has no business copying.

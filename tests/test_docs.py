@@ -75,4 +75,4 @@ def test_examples_that_lie_are_caught() -> None:
 
 def test_readme_shows_the_two_commands() -> None:
     blocks = re.findall(r"^```sh\n(.*?)^```", PAGES["README.md"].read_text(), re.MULTILINE | re.DOTALL)
-    assert [block.splitlines()[-1] for block in blocks] == ["npconv demo", "pytest"]
+    assert [block.splitlines()[-1] for block in blocks] == ["npconv demo", "pytest -n auto"]

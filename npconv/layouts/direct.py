@@ -93,7 +93,8 @@ class Bands:
         tiles = (self.number - 1) * tiling.cycles(usual, g.K) + tiling.cycles(last, g.K)
         if self.planes.masked:
             tiles += CYCLES_OF_A_SET * g.K * self.computed() / tiling.lanes
-        if g.K == g.group_channels and not self.planes.views and g.K * g.H * g.W * self.itemsize > FAR_BYTES:
+        far = g.group_channels * g.H * g.W * self.itemsize > FAR_BYTES
+        if g.KH * g.KW == 1 and far and not self.planes.views:
             tiles *= SLOWER_FROM_AFAR
         copying = storing = 0.0
         if self.planes.views:

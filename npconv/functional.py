@@ -290,7 +290,7 @@ def _convolve(
         as_bias(operation, given, geometry.O, dtypes[0])
         y = as_out(operation, out, geometry.y_shape, dtypes[0], (x, weight, given))
 
-        def make(weight: Array, bias: Array | None = None, *, keeps: bool = True) -> Conv2dPlan:
+        def make(weight: Array, bias: Array | None = None, *, keeps: bool) -> Conv2dPlan:
             terms = as_bias(operation, bias, geometry.O, dtypes[0])
             threads = get_num_threads()
             return make_plan(operation, geometry, weight, terms, dtypes, method, threads, shuffle_groups, keeps=keeps)
@@ -318,7 +318,7 @@ def _separate(
         as_bias(operation, given, geometries[1].O, dtypes[0])
         y = as_out(operation, out, geometries[1].y_shape, dtypes[0], (x, depthwise, pointwise, given))
 
-        def make(depthwise: Array, pointwise: Array, bias: Array | None = None, *, keeps: bool = True) -> SeparablePlan:
+        def make(depthwise: Array, pointwise: Array, bias: Array | None = None, *, keeps: bool) -> SeparablePlan:
             terms = as_bias(operation, bias, geometries[1].O, dtypes[0])
             weights = depthwise, pointwise
             return SeparablePlan(operation, geometries, weights, terms, dtypes, get_num_threads(), keeps=keeps)

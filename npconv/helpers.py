@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from npconv.kernels.work import BEGUN, BYTES, CALLER_LOOKS, GIVEN, TAKEN, wait
-from npconv.memory import LINE_BYTES, aligned
+from npconv.memory import LINE_BYTES, address_of, aligned
 
 # What a helper is asked to do: ``task(thread, desk)``, with the number of the thread and the address of the helper's desk.
 Task: TypeAlias = Callable[[int, int], None]
@@ -100,7 +100,7 @@ class Helper:
     def __init__(self) -> None:
         self._desk = aligned((LINE_BYTES // 8,), np.dtype(np.int64))
         self._desk.fill(0)
-        self.address: int = self._desk.ctypes.data
+        self.address = address_of(self._desk)
         self._requests: SimpleQueue[Request | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="npconv", daemon=True)
         self._thread.start()

@@ -71,21 +71,18 @@ def find_plan(operands: Sequence[Array], *call: Any) -> tuple[Key, Any]:
 def plan_anew(key: Key, operands: Sequence[Array], make: Callable[..., Any]) -> Any:
     """Return the plan that `make` makes of the operands, and remember it: if it keeps all of them, when such a call was seen before.
 
-    Where weights are many, `make` is told that the plan need not keep them.
+    `make` is told whether the plan has to keep its weights: not where they are many.
     """
     many = [*map(_many, operands)]
     comparable = [of.flags.c_contiguous and of.nbytes <= MOST_BYTES for of in operands]
     again = all(comparable) and _calls.get(key, operands) is None
     # Made of copies: what another thread writes to the weights meanwhile is then not taken for what was packed.
     made_of = [of.copy() if again or not large else of for of, large in zip(operands, many, strict=True)]
-    plan = make(*made_of, keeps=False) if any(many) else make(*made_of)
-    if any(many) and not plan.keeps:
-        if all(of or large for of, large in zip(comparable, many, strict=True)):
-            few = [place for place, large in zip(key, many, strict=False) if not large]
-            copies = [of for of, large in zip(made_of, many, strict=True) if not large]
-            _remember((*few, *key[len(operands) :]), Recent.of(plan, copies))
-    elif all(comparable):
-        _remember(key, Recent.of(plan, made_of) if again else None)
+    plan = make(*made_of, keeps=not any(many))
+    kept = [i for i, large in enumerate(many) if plan.keeps or not large]
+    if all(comparable[i] for i in kept):
+        recent = Recent.of(plan, [made_of[i] for i in kept]) if again or not plan.keeps else None
+        _remember((*[key[i] for i in kept], *key[len(operands) :]), recent)
     return plan
 
 

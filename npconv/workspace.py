@@ -9,7 +9,7 @@ import numpy as np
 from npconv.helpers import Progress, share
 from npconv.kernels.tile import DESK, THREAD
 from npconv.kernels.work import LINE
-from npconv.memory import aligned
+from npconv.memory import address_of, aligned
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
@@ -46,7 +46,7 @@ class Workspace:
                 packed.flags.writeable = False
                 memory = written, packed
             own.append((shared, tally, *memory))
-        address = counters.ctypes.data
+        address = address_of(counters)
         return cls(counters, own, Progress(counters, address, address + num_threads * LINE * counters.itemsize))
 
     @classmethod

@@ -23,7 +23,6 @@ from npconv.layouts.planes import (
     CYCLES_OF_A_RUN,
     CYCLES_OF_A_UNIT,
     FAR_BYTES,
-    FAR_WEIGHT_BYTES,
     PLANE_BYTES,
     X_BYTES,
     Planes,
@@ -37,8 +36,8 @@ from npconv.layouts.planes import (
 
 # How much longer tiles take whose pixels come from beyond the second-level cache, each channel from another place.
 SLOWER_FROM_AFAR = 1.15
-# Cycles for each byte of weights that no cache holds.
-CYCLES_OF_A_FAR_WEIGHT = 0.3
+# More bytes of weights than these come from memory for every band, and each of them costs so many cycles.
+FAR_WEIGHT_BYTES, CYCLES_OF_A_FAR_WEIGHT = 8704 * 1024, 0.3
 # Cycles to read a vector through a set of lanes, beyond those of reading it whole.
 CYCLES_OF_A_SET = 0.75
 

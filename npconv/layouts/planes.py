@@ -15,8 +15,6 @@ PLANE_BYTES = 512 * 1024
 X_BYTES = 1024 * 1024
 # Of a larger image little is left in that cache from one layer to the next.
 FAR_BYTES = 1280 * 1024
-# And of more weights nothing.
-FAR_WEIGHT_BYTES = 8704 * 1024
 # Beyond this a method that copies has no business copying.
 SCRATCH_BYTES = 64 * 1024 * 1024
 # Offsets of taps farther from the image than this would leave what indices can hold.

@@ -23,7 +23,7 @@ from npconv.kernels.registers import (
     store,
     store_turned,
 )
-from npconv.kernels.tile import ADD, IDLE_ADD, IDLE_MUL, MOVED, MUL, first_plane, store_tile
+from npconv.kernels.tile import ADD, IDLE_ADD, IDLE_MUL, MOVED, MUL, TAPS_AHEAD, first_plane, store_tile
 from npconv.kernels.work import next_unit, rest
 
 
@@ -35,7 +35,7 @@ def filterwise(tile, turn, sizes, offsets, views, x, w, bias, y, counters, tally
     when it is met, with `turn`, a tile of as many rows as lanes; y (N, groups, F, OH, OW), planes shuffled in `shuffle` groups; `packed` is
     `scratch`, read-only. A row of outputs is cut into tiles of `pixels` neighbours. A part is some blocks of filters, and one
     block passes over the whole band before the next; `depth` taps of it at a time, so that their weights stay in the first-level cache,
-    and sums that are not complete stay in scratch. Meanwhile every tile asks for its share of the weights that come next.
+    and sums that are not complete stay in scratch. Meanwhile every tile asks for pixels and weights that are needed soon.
     """
     (units, groups, bands, band_rows, C, H, W, _, blocks, _, _, _, copies) = sizes[:13]
     (sh, sw, parts) = sizes[21:24]
@@ -81,16 +81,18 @@ def multiply_band(tile, turn, sizes, offsets, source, x0, w, bias, y, n, g, firs
     if given > 0:
         weights, w0 = packed, scratch.size - K * width
         pack_block(turn, w, begin_of_block, filters, width, K, scratch, w0)
-    # The last pixel of the next tile: it may lie in a line that no tile has read yet.
-    ahead = 0 if copies else (2 * pixels - 1) * sw
     tiles = min(band_rows, OH - first) * -(-OW // pixels)
+    # The last pixel of a tile: it may lie in a line that no tile has read yet.
+    ahead = 0 if copies and depth < K else (pixels - 1) * sw
+    # Tiles that meet all taps ask for their own weights some taps before they need them; else each asks for a share of what comes next.
+    own = depth == K and tiles > 1 and given == 0
     for k in range(0, K, depth):
         k_stop = min(k + depth, K)
         y0 = (n * groups * F + first_plane(g, groups, F, shuffle) + b * width * shuffle) * OH * OW + first * OW
         held = sums - waiting
-        soon = begin_of_block + k_stop * width
-        share = -(-(k_stop - k) * width // tiles)
-        each = -(-width // tiles)
+        soon = begin_of_block + (TAPS_AHEAD if own else k_stop) * width
+        share = 0 if own else -(-(k_stop - k) * width // tiles)
+        each = width if own else -(-width // tiles)
         for r in range(min(band_rows, OH - first)):
             for column in range(0, OW, pixels):
                 # A last tile that is too wide is moved back: it computes some outputs again instead of reaching past the row.
@@ -128,7 +130,7 @@ def multiply_filters(
     Row m of the tile is a pixel, its ``width = vectors * lanes`` columns f are filters. Starts from bias[b0 + f], or where b0 < 0 from the
     first product; where first > 0, it goes on from bias[b0 + m*width + f]. Where pitch is 0, sums are left as another call goes on from
     them, y[y0 + m*width + f]. Each tap k has fetched what is read later: the weights at later[soon + k*soon_step], and where `ahead` is not
-    0, the pixel so far on, which the next tile reads. The caller guarantees that all pixels can be read, and as many elements as the tile
+    0, pixel offsets[2*k + 1] + `ahead`. The caller guarantees that all pixels can be read, and as many elements as the tile
     has rows written for every filter.
     """
     acc = accumulators(tile, x)
@@ -162,7 +164,7 @@ def multiply_filters(
         for v in range(tile.vectors):
             put(row, v, load(weights, w, w0 + k * width + v * tile.lanes))
         if ahead > 0:
-            prefetch(x, x0 + offsets[2 * k] + ahead)
+            prefetch(x, x0 + offsets[2 * k + 1] + ahead)
         prefetch(later, soon + k * soon_step)
         for m in range(tile.rows):
             a = splat(tile, x, x0 + offsets[2 * k] + m * step)

@@ -10,6 +10,7 @@ from npconv.kernels.calls import TileKernel
 from npconv.kernels.filterwise import filterwise, multiply_filters
 from npconv.kernels.registers import RegisterTile
 from npconv.kernels.targets import target
+from npconv.kernels.tile import TAPS_AHEAD
 from npconv.layouts.layout import (
     Layout,
     as_given,
@@ -171,12 +172,15 @@ def filterwise_layout(
     plane = best.plane_rows * best.pitch + best.overhang if best.copied else g.H * g.W
     scratch = (g.group_channels * plane + pixels * sw) * best.copied + best.held + pixels * width
     check_scratch("filterwise", scratch, dtype)
-    offsets = [
-        (c * plane + kh * dh * best.pitch + kw * dw, 0)
+    taps = [
+        c * plane + kh * dh * best.pitch + kw * dw
         for c in range(g.group_channels)
         for kh in range(g.KH)
         for kw in range(g.KW)
     ]
+    of_next = [tap + pixels * sw for tap in taps]
+    # Where a tile meets all taps, it asks for pixels some taps before it needs them; else for those of the next tile.
+    asked = (taps + of_next)[min(TAPS_AHEAD, g.K) :] if best.depth == g.K else of_next
     units = g.N * g.groups * best.bands * best.parts
     sizes = (
         units, g.groups, best.bands, best.band_rows, g.group_channels, g.H, g.W, F, best.blocks, g.K, g.OH, g.OW,
@@ -184,7 +188,7 @@ def filterwise_layout(
     )  # fmt: skip
     window = RegisterTile(pixels, best.vectors, lanes, step=sw if sw <= KNOWN_STRIDES else 0)
     kernels = TileKernel(multiply_filters, window, dtype), RegisterTile(lanes, 1, lanes)
-    tables = pairs(offsets), pairs([(0, 0)])
+    tables = pairs(zip(taps, asked)), pairs([(0, 0)])
     starts = [band * best.band_rows * sh for band in range(best.bands)]
     copied = best.parts * copied_cells(g, [(0, 0)] * best.copied, (1, 1), starts, best.plane_rows, best.pitch)
     idle = g.N * g.groups * best.computed - g.P

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.layers import Array
-from npconv.kernels.compile import driver
+from npconv.kernels.compile import from_python
 from npconv.kernels.registers import RegisterTile, accumulators, fma, get, load, put, splat, store
 from npconv.kernels.targets import target
 
@@ -24,7 +24,7 @@ BYTES = 2**26
 COPIES = (2**16, 2**19, 2**22, 2**25, 2**28)
 
 
-@driver
+@from_python
 def multiply_add(tile: RegisterTile, a: Array, y: Array, rounds: int) -> None:
     """y[j] += rounds * a[0] * a[1] for every element of the tile, a multiply-add a round; no loads in between."""
     acc = accumulators(tile, y)
@@ -39,7 +39,7 @@ def multiply_add(tile: RegisterTile, a: Array, y: Array, rounds: int) -> None:
         store(y, j * tile.lanes, get(acc, j))
 
 
-@driver
+@from_python
 def copy(tile: RegisterTile, x: Array, y: Array, rounds: int) -> None:
     """y[i] = x[i], so many rounds; whole vectors. As fast as `np.copyto`, and it keeps no other thread waiting."""
     for _ in range(rounds):

@@ -1,9 +1,7 @@
 """That counting is free: the kernels with and without their counters, call by call in turn, on the same memory."""
 
-import copy
 import dataclasses
 import importlib
-import inspect
 import math
 import sys
 import tempfile
@@ -26,6 +24,7 @@ from bench.worker import working
 from npconv.kernels.calls import TileKernel
 from npconv.layouts import Layout
 from npconv.memory import aligned
+from npconv.workspace import Workspace
 
 UNCOUNTED = "uncounted"
 # Seconds for each layer in a round; rounds follow one another until so many seconds have passed, and at least a few.
@@ -46,30 +45,27 @@ class Call:
 
     counted: Callable[[], None]
     uncounted: Callable[[], None]
-    counters: Array
-    tally: Array
+    workspace: Workspace
 
     @classmethod
-    def of(cls, layout: Layout, arguments: tuple[Any, ...]) -> "Call":
-        """Return the pair of a layout's kernels, its tile kernels too, and their twins in the package without counters."""
-        kernel = twin(layout.kernel)
-        parts = [
-            TileKernel(twin(part.function), part.tile, part.dtype).for_driver if isinstance(part, TileKernel) else part
+    def of(cls, layout: Layout, x: Array, weight: Array, y: Array) -> "Call":
+        """Return the pair of a layout's kernels, tile kernels too, and of their twins in the package without counters."""
+        parts = tuple(
+            TileKernel(twin(part.function), part.tile, part.dtype) if isinstance(part, TileKernel) else part
             for part in layout.parts
-        ]
-        given = dict(zip(inspect.signature(kernel.py_func).parameters, arguments, strict=True))
-        counted: Any = layout.kernel
-        return cls(
-            partial(counted, *arguments),
-            partial(kernel, *parts, *arguments[len(parts) :]),
-            given["counters"],
-            given["tally"],
         )
+        workspace = Workspace.of(1, layout.scratch, layout.dtype)
+        operands = x, layout.pack(weight), np.empty(0, layout.dtype), y
+        counted, uncounted = (
+            partial(of.entry.enter, (of.entry.job, workspace.own[0], operands))
+            for of in (layout, dataclasses.replace(layout, kernel=twin(layout.kernel), parts=parts))
+        )
+        return cls(counted, uncounted, workspace)
 
     def run(self, kernel: Callable[[], None]) -> float:
         """Run one of the two kernels and return its seconds."""
-        # Units of work that were claimed, which a plan sets to zero too; no arithmetic is counted here.
-        self.counters.fill(0)
+        # Units of work that were claimed, and what was tallied, which a plan sets to zero too; no arithmetic is counted here.
+        self.workspace.counters.fill(0)
         return seconds_of(kernel)
 
 
@@ -103,24 +99,13 @@ class Pairs:
         x, weight = layer.arrays(dtype)
         plan = nc.plan_conv2d(x.shape, weight, **layer.options, num_threads=1)
         y = aligned(layer.geometry.y_shape, np.dtype(dtype))
-        made: list[tuple[Any, ...]] = []
-
-        def record(*arguments: Any) -> None:
-            made.append(arguments)
-
-        # A plan that notes the call instead of making it.
-        recorder = copy.copy(plan)
-        recorder.layout = dataclasses.replace(plan.layout, kernel=record)
-        recorder(x, out=y)
-        (arguments,) = made
-        call = Call.of(plan.layout, arguments)
+        call = Call.of(plan.layout, x, weight, y)
         outputs, tallies = [], []
         for kernel in (call.counted, call.uncounted):
             y.fill(np.nan)
-            call.tally.fill(0)
             call.run(kernel)
             outputs.append(y.tobytes())
-            tallies.append(call.tally.tolist())
+            tallies.append(call.workspace.tallied())
         self.calls.append(call)
         return {"method": plan.method, "same_bits": outputs[0] == outputs[1], "tallies": tallies}
 

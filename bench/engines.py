@@ -70,7 +70,7 @@ class Npconv(Engine):
 
         plan = nc.plan_conv2d(x.shape, weight, **layer.options, num_threads=self.threads)
         y = aligned(layer.geometry.y_shape, x.dtype)
-        return {plan.method: lambda: plan(x, out=y)}
+        return {plan.method: lambda: plan(x, y)}
 
 
 class Calls(Npconv):

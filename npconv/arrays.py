@@ -1,7 +1,7 @@
 """Which arrays are taken and which are refused: operands, result types, bias and `out`, each refusal with its fix.
 
-Only `flat` copies an array (and `as_bias`, where it casts). So a call that turns out to be wrong has cost no memory,
-and `as_out` sees where the caller's data really lie. Until `flat`, an operand has any strides and either byte order.
+Only `in_order` copies an array (and `as_bias`, where it casts). So a call that turns out to be wrong has cost no memory,
+and `as_out` sees where the caller's data really lie. Until `in_order`, an operand has any strides and either byte order.
 """
 
 import functools
@@ -220,17 +220,16 @@ def as_out(operation: str, out: object, shape: Shape, dtype: DType, inputs: Iter
     >>> as_out("conv2d", None, (1, 2, 3, 3), np.dtype("float32"), ()).shape
     (1, 2, 3, 3)
     """
+    # What is nearly always given is seen at once: a small layer takes less time than its checks.
+    if type(out) is np.ndarray and out.dtype == dtype and out.shape == shape and out.flags.carray:
+        for operand in inputs:
+            if operand is not None and np.shares_memory(out, operand):
+                break
+        else:
+            return out
     dtype = _native(dtype)
     if out is None:
         return allocated(operation, "the result", shape, dtype)
-    if (
-        type(out) is np.ndarray
-        and out.dtype == dtype
-        and out.shape == shape
-        and out.flags.carray
-        and _shared(out, inputs) is None
-    ):
-        return out
     # A subclass may carry a mask or a unit that would be wrong afterwards; its plain view is the caller's to make.
     if type(out) is not np.ndarray and type(out) is not np.memmap:
         fix = "out.view(np.ndarray)" if isinstance(out, np.ndarray) else f"out=np.empty({shape}, np.{dtype.name})"
@@ -271,13 +270,13 @@ def _shared(out: Array, inputs: Iterable[Array | None]) -> Array | None:
     return None
 
 
-def flat(array: Array, dtype: DType, operation: str = "npconv") -> Array:
-    """Return the elements in C order as kernels take them: one contiguous, aligned, read-only axis in native bytes.
+def in_order(array: Array, dtype: DType, operation: str = "npconv") -> Array:
+    """Return an array whose elements lie as kernels take them: in C order, aligned, in native bytes.
 
     Parameters
     ----------
     array : ndarray
-        Any strides, either byte order; it is never written, and stays as writable as it was.
+        Any strides, either byte order; it is never written.
     dtype : dtype
         Type of the elements that the kernel reads.
     operation : str, default "npconv"
@@ -285,8 +284,8 @@ def flat(array: Array, dtype: DType, operation: str = "npconv") -> Array:
 
     Returns
     -------
-    ndarray, shape (array.size,)
-        A view where that is possible, else one copy.
+    ndarray
+        The array itself where that is possible, else a copy.
 
     Raises
     ------
@@ -295,18 +294,15 @@ def flat(array: Array, dtype: DType, operation: str = "npconv") -> Array:
 
     Examples
     --------
-    >>> flat(np.array([[1, 2], [3, 4]]).T, np.dtype("float64"))
+    >>> in_order(np.array([[1, 2], [3, 4]]).T, np.dtype("float64")).ravel()
     array([1., 3., 2., 4.])
     """
     flags = array.flags
-    if array.dtype != dtype or not dtype.isnative or not flags.c_contiguous or not flags.aligned:
-        copy = allocated(operation, "a contiguous copy of an input", array.shape, _native(dtype))
-        np.copyto(copy, array)
-        array = copy
-    # On an axis that is flat already, reshape still makes a new view: the caller's array keeps its flags.
-    view = array.reshape(-1)
-    view.setflags(write=False)
-    return view
+    if array.dtype == dtype and dtype.isnative and flags.c_contiguous and flags.aligned:
+        return array
+    copy = allocated(operation, "a contiguous copy of an input", array.shape, _native(dtype))
+    np.copyto(copy, array)
+    return copy
 
 
 def _holds_mask(value: object, depth: int = 64) -> bool:

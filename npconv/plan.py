@@ -6,14 +6,14 @@ from typing import Any, SupportsIndex, TypeAlias
 import numpy as np
 
 from npconv.arguments import PaddingLike, PairLike, index
-from npconv.arrays import as_array, as_bias, as_out, flat, result_dtypes
+from npconv.arrays import as_array, as_bias, as_out, in_order, result_dtypes
 from npconv.counts import CountRecord, OpCount, conv2d_counts, is_counting, record
 from npconv.geometry import Geometry, conv2d_geometry
 from npconv.layouts import Layout, NotServedError, lay_out
 from npconv.memory import check_room
 from npconv.threads import get_num_threads
 from npconv.useful import useful
-from npconv.workspace import Workspace
+from npconv.workspace import Workspaces
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
@@ -66,10 +66,10 @@ def choose(
     return best, why, min(num_threads, best.units or 1), after
 
 
-def spare_workspaces(layout: Layout, num_threads: int) -> list[Workspace]:
-    """Return where the workspaces of a layout wait for its next call: small ones also for the next plan, such as a functional call's."""
+def workspaces_of(layout: Layout, num_threads: int) -> Workspaces:
+    """Return the workspaces of a layout: small ones wait for the next plan, too, such as a functional call's."""
     small = layout.scratch * num_threads * layout.dtype.itemsize <= SPARE_BYTES
-    return layout.spare if small else []
+    return Workspaces(num_threads, layout.scratch, layout.dtype, layout.spare if small else None)
 
 
 class Conv2dPlan:
@@ -131,12 +131,13 @@ class Conv2dPlan:
         self.layout, self.keeps = packing or self.layout, packing is None
         self._weight = self._packed(weight) if self.keeps else None
         terms = np.empty(0, self._accumulator) if bias is None else bias.astype(self._accumulator, copy=False)
-        self._terms = flat(self.layout.pack_bias(terms), self._accumulator)
-        self._workspaces = spare_workspaces(self.layout, self.num_threads)
+        self._terms = in_order(self.layout.pack_bias(terms), self._accumulator)
+        self._in_place = self.dtype == self._accumulator and self._shuffle_after == 1
+        self._workspaces = workspaces_of(self.layout, self.num_threads)
 
     def _packed(self, weight: Array) -> Array:
         """Return weights in the order in which the kernel reads them."""
-        return flat(self.layout.pack(weight.astype(self._accumulator, copy=False)), self._accumulator)
+        return in_order(self.layout.pack(weight.astype(self._accumulator, copy=False)), self._accumulator)
 
     def __call__(self, x: Any, out: Any = None, return_counts: bool = False) -> Any:
         """Convolve x.
@@ -202,19 +203,15 @@ class Conv2dPlan:
         """
         if not y.size:
             return OpCount() if counted else None
-        inputs = flat(x, self._accumulator)
-        in_place = y.dtype == self._accumulator and self._shuffle_after == 1
-        sums = y.reshape(-1) if in_place else np.empty(y.size, self._accumulator)
+        inputs = x if x.dtype == self._accumulator and x.flags.carray else in_order(x, self._accumulator)
+        sums = y if self._in_place else np.empty(y.size, self._accumulator)
         packed = self._packed(weight) if self._weight is None else self._weight
-        workspace = Workspace.spare(self._workspaces, self.num_threads, self.layout.scratch, self.layout.dtype)
-        workspace.run(self.layout.entry, (*self.layout.head, inputs, packed, self._terms, sums))
-        if not in_place:
+        tallied = self._workspaces.run(self.layout.entry, (inputs, packed, self._terms, sums), counted)
+        if not self._in_place:
             (N, O, OH, OW), s = y.shape, self._shuffle_after
             with np.errstate(over="ignore"):
                 y.reshape(N, O // s, s, OH, OW)[...] = sums.reshape(N, s, O // s, OH, OW).swapaxes(1, 2)
-        counts = self._executed(workspace.tallied()) if counted else None
-        self._workspaces.append(workspace)
-        return counts
+        return self._executed(tallied) if counted else None
 
     def _executed(self, tallied: list[int]) -> OpCount:
         """Turn what the loops tallied into a record; which products met padding is measured, not computed."""

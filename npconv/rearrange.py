@@ -1,24 +1,24 @@
 """Operations that only move elements, or add what overlaps: channel shuffle, and images unfolded into columns and folded back."""
 
-from collections import defaultdict
+import functools
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from npconv.arguments import PaddingLike, PairLike, index
-from npconv.arrays import as_array, as_out, flat, result_dtypes
+from npconv.arrays import as_array, as_out, in_order, result_dtypes
 from npconv.counts import CountRecord, OpCount, is_counting, record
 from npconv.geometry import Geometry, windows_geometry
 from npconv.kernels.columns import fold, unfold
-from npconv.kernels.compile import entry
+from npconv.kernels.entry import Entry
 from npconv.kernels.shuffle import shuffle
 from npconv.kernels.tile import ADD, MOVED
-from npconv.kernels.work import LINE
 from npconv.layouts.layout import axis_spans, simplified, table
 from npconv.threads import get_num_threads
-from npconv.workspace import Workspace
+from npconv.workspace import Workspaces
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+Numbers: TypeAlias = tuple[int, ...]
 
 # Moving fewer elements than this takes less time than waking a helper.
 ELEMENTS_WORTH_A_THREAD = 200_000
@@ -26,11 +26,8 @@ ELEMENTS_WORTH_A_THREAD = 200_000
 ELEMENTS_OF_A_UNIT = 20_000
 # Elements that only move do so as unsigned integers of their size.
 UNSIGNED = {itemsize: np.dtype(f"u{itemsize}") for itemsize in (1, 2, 4, 8)}
-# What a call tallied that nobody counts.
-NOTHING = [0] * LINE
-# To make either takes longer than to move a small image: workspaces that no call uses now, by their threads, and kernels' machine code.
-_spare: defaultdict[int, list[Workspace]] = defaultdict(list)
-_code: dict[tuple[Any, np.dtype[Any]], Any] = {}
+# By threads. To make a workspace takes longer than to move a small image.
+_workspaces = functools.cache(Workspaces)
 
 
 def channel_shuffle(x: Any, groups: int) -> Any:
@@ -148,8 +145,7 @@ def im2col(
     bits = UNSIGNED[x.dtype.itemsize]
     units = g.N * rows
     sizes = (units, g.H, g.W, g.KH, g.KW, g.OH, g.OW, *g.stride, *g.dilation, g.padding[0][0], g.padding[1][0])
-    source = flat(x, x.dtype).view(bits)
-    moved = _share_units(unfold, (sizes, _spans(g)), source, columns.reshape(-1).view(bits), columns.size)
+    moved = _share_units(unfold, bits, sizes, _spans(g), in_order(x, x.dtype), columns, columns.size)
     _record("im2col", "im2col", x, columns, moved=moved[MOVED])
     return columns
 
@@ -209,7 +205,7 @@ def col2im(
     sizes = (
         geometry.N * geometry.C, g.H, g.W, g.KH, g.KW, g.OH, g.OW, *g.stride, *g.dilation, g.padding[0][0], g.padding[1][0],
     )  # fmt: skip
-    tally = _share_units(fold, (sizes, _spans(g)), flat(columns, accumulator), sums, columns.size)
+    tally = _share_units(fold, accumulator, sizes, _spans(g), in_order(columns, accumulator), sums, columns.size)
     with np.errstate(over="ignore"):
         x[...] = sums.reshape(x.shape)
     _record("col2im", "col2im", columns, x, add=tally[ADD])
@@ -241,27 +237,30 @@ def _shuffled(operation: str, x: Any, groups: int, *, inverse: bool) -> Array:
     block = max(1, min(members, ELEMENTS_OF_A_UNIT // (interleaved * plane)))
     blocks = -(-members // block)
     sizes = (N * blocks, interleaved, members, plane, blocks, block)
-    tally = _share_units(shuffle, (sizes,), flat(x, x.dtype).view(bits), y.reshape(-1).view(bits), y.size)
+    tally = _share_units(shuffle, bits, sizes, (), in_order(x, x.dtype), y, y.size)
     _record(operation, "shuffle", x, y, moved=tally[MOVED])
     return y
 
 
-def _spans(geometry: Geometry) -> Array:
-    return table(n for axis in axis_spans(geometry) for span in axis for n in span)
+def _spans(geometry: Geometry) -> Numbers:
+    return tuple(n for axis in axis_spans(geometry) for span in axis for n in span)
 
 
-def _share_units(kernel: Any, head: tuple[Any, ...], source: Array, target: Array, elements: int) -> list[int]:
-    """Run a kernel that needs no scratch, in helpers too if there is enough to do; return what it tallied, if anybody wants to know."""
+@functools.lru_cache(maxsize=128)
+def _entry(kernel: Any, dtype: np.dtype[Any], sizes: Numbers, spans: Numbers) -> Entry:
+    """Return the way into a kernel; to find it takes longer than to move a small image."""
+    return Entry.of(kernel, (sizes, table(spans)) if spans else (sizes,), dtype, reads=1)
+
+
+def _share_units(
+    kernel: Any, dtype: np.dtype[Any], sizes: Numbers, spans: Numbers, source: Array, target: Array, elements: int
+) -> list[int]:
+    """Run a kernel that needs no scratch, in helpers too if there is enough to do; return what it tallied, if anybody wants to know.
+
+    Elements are seen as of type `dtype`, which has their size.
+    """
     threads = get_num_threads() if elements > ELEMENTS_WORTH_A_THREAD else 1
-    spare = _spare[threads]
-    workspace = Workspace.spare(spare, threads)
-    code = _code.get((kernel, source.dtype))
-    if code is None:
-        code = _code[kernel, source.dtype] = entry(kernel, head, source.dtype, reads=1)
-    workspace.run(code, (*head, source, target))
-    tallied = workspace.tallied() if is_counting() else NOTHING
-    spare.append(workspace)
-    return tallied
+    return _workspaces(threads).run(_entry(kernel, dtype, sizes, spans), (source, target), is_counting())
 
 
 def _record(operation: str, method: str, x: Array, y: Array, **tallied: Any) -> None:

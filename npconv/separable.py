@@ -5,15 +5,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from npconv.arrays import flat
+from npconv.arrays import in_order
 from npconv.counts import OpCount, conv2d_counts
 from npconv.geometry import Geometry
 from npconv.layouts import Layout, NotServedError
 from npconv.layouts.separable import OnePass, one_pass, separable_layout
 from npconv.memory import allocated
-from npconv.plan import UNITS_PER_THREAD, choose, make_plan, spare_workspaces
+from npconv.plan import UNITS_PER_THREAD, choose, make_plan, workspaces_of
 from npconv.useful import useful
-from npconv.workspace import Workspace
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Geometries: TypeAlias = tuple[Geometry, Geometry]
@@ -79,13 +78,13 @@ class SeparablePlan:
         if self._pass:
             way, layout = self._pass
             self.method = layout.method
-            self._workspaces = spare_workspaces(layout, num_threads)
+            self._workspaces = workspaces_of(layout, min(num_threads, layout.units))
             self.tiles = [layout.tile, way.tiling.tile(way.tiling.vectors)]
-            self._weight = flat(
+            self._weight = in_order(
                 layout.pack(*(weight.astype(accumulator, copy=False) for weight in weights)), accumulator
             )
             terms = np.empty(0, accumulator) if bias is None else bias.astype(accumulator, copy=False)
-            self._terms = flat(layout.pack_bias(terms), accumulator)
+            self._terms = in_order(layout.pack_bias(terms), accumulator)
             self.keeps = True
         else:
             first = make_plan(operation, geometries[0], weights[0], None, dtypes, "auto", num_threads)
@@ -108,18 +107,13 @@ class SeparablePlan:
         if not y.size:
             return OpCount() if counted else None
         way, layout = self._pass
-        workspace = Workspace.spare(
-            self._workspaces, min(self._num_threads, layout.units), layout.scratch, layout.dtype
-        )
-        arguments = flat(x, self.dtype), self._weight, self._terms, y.reshape(-1)
-        workspace.run(layout.entry, (*layout.head, *arguments))
-        counts = self._executed(way, workspace) if counted else None
-        self._workspaces.append(workspace)
-        return counts
+        operands = in_order(x, self.dtype), self._weight, self._terms, y
+        tallied = self._workspaces.run(layout.entry, operands, counted)
+        return self._executed(way, tallied) if counted else None
 
-    def _executed(self, way: OnePass, workspace: Workspace) -> OpCount:
+    def _executed(self, way: OnePass, tallied: list[int]) -> OpCount:
         """Turn what the loops tallied into a record, as a plan of one convolution does."""
-        mul, add, idle_mul, idle_add = workspace.tallied()[:4]
+        mul, add, idle_mul, idle_add = tallied[:4]
         depthwise, pointwise = self._geometries
         window = way.window.tile
         met = useful(depthwise, self.dtype, "depthwise", window.planes, (window.planes, window.vectors), biased=False)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from npconv.arrays import flat
 from npconv.counts import OpCount
 from npconv.geometry import Geometry
 from npconv.layouts import lay_out
@@ -27,10 +26,9 @@ def taps_on_image(
         dtype = np.result_type(dtype, np.float64)
     one = replace(geometry, N=1, C=planes, O=planes, groups=planes)
     layout = lay_out(one, dtype, method, 1, choice)
-    image, weight = flat(np.ones(one.x_shape, dtype), dtype), layout.pack(np.ones(one.weight_shape, dtype))
+    image, weight = np.ones(one.x_shape, dtype), layout.pack(np.ones(one.weight_shape, dtype))
     taps = np.empty(one.P, dtype)
-    arguments = image, flat(weight, dtype), flat(np.empty(0, dtype), dtype), taps
-    Workspace.of(1, layout.scratch, layout.dtype).run(layout.entry, (*layout.head, *arguments))
+    Workspace.of(1, layout.scratch, layout.dtype).run(layout.entry, (image, weight, np.empty(0, dtype), taps))
     plane = taps[: one.OH * one.OW]
     return int(plane.sum(dtype=np.float64)), int(np.count_nonzero(plane))
 

@@ -1,17 +1,21 @@
 """What a kernel writes to besides its result, for each thread, and how threads run one kernel together."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from npconv.helpers import Progress, share
+from npconv.kernels.entry import Entry, written_down
 from npconv.kernels.tile import DESK, THREAD
 from npconv.kernels.work import LINE
 from npconv.memory import address_of, aligned
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+# What a call tallied that nobody counts.
+NOTHING = [0] * LINE
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +26,23 @@ class Workspace:
     ----------
     counters : ndarray, shape (threads + 1 + threads, LINE)
         A cache line for the next of each thread's units, one for the number of threads that have ended, and one for what each counted.
-    own : list of tuple
+    counted : memoryview
+        The bytes of the counters.
+    none : bytes
+        As many zeros.
+    given : list of tuple
         For each thread what a kernel is given last: the counters, the thread's tally, its scratch and a read-only view of it.
+    own : list
+        The same, written down.
     progress : Progress
         Where threads write down how far they are.
     """
 
     counters: Array
-    own: list[tuple[Array, ...]]
+    counted: memoryview
+    none: bytes
+    given: list[tuple[Array, ...]]
+    own: list[Any]
     progress: Progress
 
     @classmethod
@@ -37,7 +50,7 @@ class Workspace:
         """Return a workspace for so many threads, with so many elements of scratch for each of them."""
         counters = aligned((num_threads + 1 + num_threads, LINE), np.dtype(np.int64))
         shared = counters[: num_threads + 1].reshape(-1)
-        own: list[tuple[Array, ...]] = []
+        given: list[tuple[Array, ...]] = []
         for tally in counters[num_threads + 1 :]:
             memory: tuple[Array, ...] = ()
             if scratch and dtype:
@@ -45,34 +58,66 @@ class Workspace:
                 packed = written.view()
                 packed.flags.writeable = False
                 memory = written, packed
-            own.append((shared, tally, *memory))
+            given.append((shared, tally, *memory))
         address = address_of(counters)
-        return cls(counters, own, Progress(counters, address, address + num_threads * LINE * counters.itemsize))
+        progress = Progress(counters, address, address + num_threads * LINE * counters.itemsize)
+        return cls(
+            counters, counters.data.cast("B"), bytes(counters.nbytes), given, [*map(written_down, given)], progress
+        )
 
-    @classmethod
-    def spare(cls, unused: list["Workspace"], *made_of: Any) -> "Workspace":
-        """Return one of the workspaces that no call uses now, or a new one if there is none; whoever is done with it puts it there."""
-        # Taking from a list is one step, which no other thread comes between.
-        try:
-            return unused.pop()
-        except IndexError:
-            return cls.of(*made_of)
+    def run(self, entry: Entry, operands: tuple[Array, ...]) -> None:
+        """Run a kernel in as many threads as this was made for: operands to read and one to write, C-contiguous, of any axes."""
+        self.counted[:] = self.none
+        if len(self.own) > 1:
+            share(partial(self._run_thread, entry, operands), len(self.own), self.progress)
+        else:
+            entry.enter((entry.job, self.own[0], operands))
 
-    def run(self, kernel: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-        """Run a kernel in as many threads as this was made for."""
-        self.counters.fill(0)
-        if len(self.own) == 1:
-            kernel(*arguments, *self.own[0])
-            return
-
-        def task(thread: int, desk: int) -> None:
-            own = self.own[thread]
-            own[1][THREAD], own[1][DESK] = thread, desk
-            kernel(*arguments, *own)
-
-        share(task, len(self.own), self.progress)
+    def _run_thread(self, entry: Entry, operands: tuple[Array, ...], thread: int, desk: int) -> None:
+        """Run a kernel as one of the threads, which is a helper if it has a desk."""
+        tally = self.given[thread][1]
+        tally[THREAD], tally[DESK] = thread, desk
+        entry.enter((entry.job, self.own[thread], operands))
 
     def tallied(self) -> list[int]:
         """Return what all threads counted together."""
         total: list[int] = self.counters[1 + len(self.own) :].sum(axis=0).tolist()
         return total
+
+
+class Workspaces:
+    """Workspaces that are alike, as many as calls ran at once.
+
+    Parameters
+    ----------
+    num_threads : int
+        Threads that run a kernel together.
+    scratch : int, optional
+        Elements of scratch for each of them.
+    dtype : numpy.dtype, optional
+        Type of these elements.
+    unused : list of Workspace, optional
+        Where they wait for the next call; those of others who have the same list serve as well.
+    """
+
+    def __init__(
+        self,
+        num_threads: int,
+        scratch: int = 0,
+        dtype: np.dtype[Any] | None = None,
+        unused: list[Workspace] | None = None,
+    ) -> None:
+        self._made_of = num_threads, scratch, dtype
+        self._unused = [] if unused is None else unused
+
+    def run(self, entry: Entry, operands: tuple[Array, ...], counted: bool) -> list[int]:
+        """Run a kernel; return what it tallied if that is `counted`."""
+        # To take from a list is one step, which no other thread comes between.
+        try:
+            workspace = self._unused.pop()
+        except IndexError:
+            workspace = Workspace.of(*self._made_of)
+        workspace.run(entry, operands)
+        tallied = workspace.tallied() if counted else NOTHING
+        self._unused.append(workspace)
+        return tallied

@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from functools import partial
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -14,11 +15,13 @@ import npconv as nc
 from bounds import tap_by_tap
 from npconv import rearrange
 from npconv.geometry import Geometry, conv2d_geometry
+from npconv.kernels.entry import Entry, written_down
 from npconv.kernels.packing import pack_filters
 from npconv.kernels.registers import RegisterTile
 from npconv.kernels.targets import target
 from npconv.kernels.work import LINE
-from npconv.layouts import NotServedError
+from npconv.layouts import Layout, NotServedError
+from npconv.layouts.layout import table
 from npconv.layouts.separable import one_pass, separable_layout
 from npconv.plan import Conv2dPlan
 
@@ -85,10 +88,15 @@ def convolve(geometry: Geometry, method: str, draw: random.Random, *, at_end: bo
     integers = [guarded(np.zeros(n, np.int64), at_end=at_end) for n in (2 * LINE, LINE)]
     # What scratch held before must not matter.
     scratch = [guarded(np.full(layout.scratch, np.nan, dtype), at_end=at_end)] if layout.scratch else []
-    kernel: Any = layout.kernel
-    kernel(*head, *inputs, y, *integers, *scratch, *(read_only(array) for array in scratch))
+    run(layout, head, (*inputs, y), (*integers, *scratch, *(read_only(array) for array in scratch)))
     expected = tap_by_tap(x, weight, bias, geometry)
     assert np.array_equal(y.reshape(expected.shape), expected), (geometry, method)
+
+
+def run(layout: Layout, head: list[Any], operands: tuple[Array, ...], own: tuple[Array, ...]) -> None:
+    """Enter a layout's kernel with other arrays than a plan would give it."""
+    entry = Entry.of(layout.kernel, head, layout.dtype, reads=3, scratch=len(own) > 2)
+    entry.enter((entry.job, written_down(own), operands))
 
 
 def separate(draw: random.Random, *, at_end: bool) -> None:
@@ -117,8 +125,7 @@ def separate(draw: random.Random, *, at_end: bool) -> None:
     inputs = [read_only(guarded(array, at_end=at_end)) for array in (x, layout.pack(*weights))]
     y, scratch = (guarded(np.full(n, np.nan, dtype), at_end=at_end) for n in (second.P, layout.scratch))
     integers = [guarded(np.zeros(n, np.int64), at_end=at_end) for n in (2 * LINE, LINE)]
-    kernel: Any = layout.kernel
-    kernel(*head, *inputs, np.empty(0, dtype), y, *integers, scratch, read_only(scratch))
+    run(layout, head, (*inputs, np.empty(0, dtype), y), (*integers, scratch, read_only(scratch)))
     between = tap_by_tap(x, weights[0], None, first)
     assert np.array_equal(y.reshape(second.y_shape), tap_by_tap(between, weights[1], None, second)), (first, second)
 
@@ -135,18 +142,22 @@ def move(geometry: Geometry, *, at_end: bool) -> None:
     ]
     share_units = rearrange._share_units
 
-    def between_pages(kernel: Any, head: tuple[Any, ...], source: Array, target: Array, elements: int) -> list[int]:
-        inside = [guarded(part, at_end=at_end) if isinstance(part, np.ndarray) else part for part in head]
+    def between_pages(
+        kernel: Any, dtype: Any, sizes: Any, spans: Any, source: Array, target: Array, elements: int
+    ) -> list[int]:
         written = guarded(target, at_end=at_end)
-        done = share_units(kernel, tuple(inside), guarded(source, at_end=at_end), written, elements)
-        target[...] = written
+        done = share_units(kernel, dtype, sizes, spans, guarded(source, at_end=at_end), written, elements)
+        target[...] = written.reshape(target.shape)
         return done
 
     for call in calls:
         expected = call()
-        rearrange._share_units = between_pages
-        assert np.array_equal(call(), expected)
-        rearrange._share_units = share_units
+        rearrange._entry.cache_clear()
+        with mock.patch.multiple(
+            rearrange, _share_units=between_pages, table=lambda values: guarded(table(values), at_end=at_end)
+        ):
+            assert np.array_equal(call(), expected)
+        rearrange._entry.cache_clear()
 
 
 def pack(draw: random.Random, *, at_end: bool) -> None:

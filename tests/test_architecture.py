@@ -66,6 +66,7 @@ FLOORS = [
     {"kernels.lowering"},
     {"kernels.calls", "kernels.sharing", "kernels.turning"},
     {"kernels.compile"},
+    {"kernels.entry"},
     {"kernels.tile"},
     {"kernels.packing", "kernels.planes", "kernels.work"},
     {
@@ -106,8 +107,8 @@ FLOORS = [
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
-# The rooms whose kernels Python calls.
-DRIVERS = sorted({*FLOORS[FLOOR_OF["kernels.direct"]], "kernels.packing"})
+# The rooms whose kernels Python enters.
+DRIVERS = sorted(FLOORS[FLOOR_OF["kernels.direct"]])
 
 # What a room may import beside the standard library, where that is less than everything below it.
 MAY_IMPORT = {
@@ -169,7 +170,7 @@ def kernels(tree: ast.Module) -> Iterator[ast.FunctionDef]:
     """Yield the functions that are compiled."""
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef) and any(
-            ast.unparse(d) in ("driver", "kernel", "inlined") for d in node.decorator_list
+            ast.unparse(d) in ("driver", "from_python", "kernel", "inlined") for d in node.decorator_list
         ):
             yield node
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from npconv import memory
-from npconv.arrays import FLOATS, INTEGERS, as_array, as_bias, as_out, flat, result_dtypes
+from npconv.arrays import FLOATS, INTEGERS, as_array, as_bias, as_out, in_order, result_dtypes
 from npconv.memory import Array, check_room
 
 F16, F32, F64, I64 = (np.dtype(name) for name in ("float16", "float32", "float64", "int64"))
@@ -557,17 +557,14 @@ def test_where_the_system_does_not_tell_its_memory_only_addresses_limit(
 # what kernels read
 
 
-def test_flat_is_a_read_only_view_and_leaves_the_array_writable() -> None:
+def test_what_is_in_order_is_not_copied() -> None:
     for values in (np.arange(6, dtype=F32), np.arange(6, dtype=F32).reshape(1, 2, 3), np.zeros((0, 3), F32)):
-        view = flat(values, F32)
-        assert (type(view), view.shape, view.flags.writeable) == (np.ndarray, (values.size,), False)
-        assert view.ctypes.data == values.ctypes.data
-        assert values.flags.writeable
+        assert in_order(values, F32) is values
 
 
 @pytest.mark.parametrize("dtype", [F32, F64, F64.newbyteorder()], ids=str)
 @pytest.mark.parametrize("source", [F16, F32, SWAPPED, F64.newbyteorder(), np.dtype("int8"), np.dtype(">i2")], ids=str)
-def test_flat_reads_any_strides_and_either_byte_order(source: np.dtype[Any], dtype: np.dtype[Any]) -> None:
+def test_in_order_takes_any_strides_and_either_byte_order(source: np.dtype[Any], dtype: np.dtype[Any]) -> None:
     values = np.arange(24).reshape(2, 3, 4).astype(source)
     unaligned = np.zeros(values.nbytes + 1, np.uint8)[1:].view(source).reshape(values.shape)
     unaligned[...] = values
@@ -580,16 +577,15 @@ def test_flat_reads_any_strides_and_either_byte_order(source: np.dtype[Any], dty
         unaligned,
     ):
         before = operand.tobytes(), operand.flags.writeable
-        view = flat(operand, dtype)
-        assert view.tolist() == [float(value) for value in operand.ravel()]
-        assert (view.dtype, view.flags.c_contiguous, view.flags.aligned) == (dtype.newbyteorder("="), True, True)
-        assert not view.flags.writeable
+        taken = in_order(operand, dtype)
+        assert taken.tolist() == operand.astype(dtype).tolist()
+        assert (taken.dtype, taken.flags.c_contiguous, taken.flags.aligned) == (dtype.newbyteorder("="), True, True)
         assert (operand.tobytes(), operand.flags.writeable) == before
 
 
-def test_flat_refuses_to_unroll_what_memory_does_not_hold() -> None:
+def test_in_order_refuses_to_unroll_what_memory_does_not_hold() -> None:
     x = np.broadcast_to(np.float32(1), (1, 1, 2**17, 2**16))
-    assert text_of(MemoryError, lambda: flat(x, F32, "conv2d")) == (
+    assert text_of(MemoryError, lambda: in_order(x, F32, "conv2d")) == (
         f"conv2d: a contiguous copy of an input of shape (1, 1, 131072, 65536) takes {2**35} bytes, but this machine"
         f" has {2**34} bytes of memory. Did you mean less padding, a larger stride, or parts of the batch at a time?"
         "\n        ((1, 1, 131072, 65536) float32)"

@@ -12,8 +12,9 @@ import npconv
 from npconv.kernels import compile as compiler
 from processes import COMPILED, JIT, printed, run_python, start_python
 
-# The smallest kernel, one that calls another.
+# The smallest kernel, one that calls others, and what Python enters it by.
 CALLED_BY_SHUFFLE = {
+    "npconv.kernels.entry.enter",
     "npconv.kernels.tile.copy",
     *(f"npconv.kernels.work.{name}" for name in ("next_unit", "rest", "wait")),
 }
@@ -185,14 +186,14 @@ def test_code_is_stored_read_ignored_and_removed_as_asked(tmp_path: Path, monkey
         found: int = kernel.stats.cache_hits[kernel.signatures[0]]
         return found
 
-    first: Any = compiler.driver(doubled)
+    first: Any = compiler.from_python(doubled)
     assert first.stats.cache_path == str(tmp_path)
     assert hits(first) == 0
     (stored,) = files(tmp_path)
-    assert hits(compiler.driver(doubled)) == 1
+    assert hits(compiler.from_python(doubled)) == 1
     stored.write_bytes(stored.read_bytes()[:-1])
-    assert hits(compiler.driver(doubled)) == 0
-    fresh: Any = compiler.driver(doubled)
+    assert hits(compiler.from_python(doubled)) == 0
+    fresh: Any = compiler.from_python(doubled)
     fresh._cache.disable()
     assert hits(fresh) == 0
     fresh._cache.enable()

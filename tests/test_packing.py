@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from npconv.arrays import flat
 from npconv.kernels.packing import pack_filters
 from npconv.kernels.registers import RegisterTile
 from npconv.kernels.targets import target
@@ -34,7 +33,7 @@ def test_registers_turn_filters_into_columns(shape: tuple[int, int, int, int], d
     expected = by_hand(weight, rows)
     lanes = target().lanes(weight.itemsize)
     packed = np.full(expected.size, -1, dtype)
-    pack_filters(RegisterTile(lanes, 1, lanes), (groups, -(-F // rows), rows, F, K), flat(weight, weight.dtype), packed)
+    pack_filters(RegisterTile(lanes, 1, lanes), (groups, -(-F // rows), rows, F, K), weight.reshape(-1), packed)
     assert packed.tolist() == expected.tolist()
 
 

@@ -13,7 +13,6 @@ import pytest
 from assembly import Assembly, Loop
 from bounds import tap_by_tap
 from cases import Array, Case, small_integers
-from npconv.arrays import flat
 from npconv.kernels.calls import TileKernel, run_tile, tile_kernel_signature
 from npconv.kernels.channelwise import channelwise, multiply_channels
 from npconv.kernels.depthwise import depthwise, stream_rows
@@ -147,8 +146,7 @@ def whole_kernels() -> dict[str, dict[str, Any]]:
 
 def numba_type(dtype: str, *, written: bool) -> Any:
     """Return the type of an array as kernels are given it."""
-    array = np.zeros(1, dtype)
-    return numba.typeof(array if written else flat(array, array.dtype))
+    return numba.types.Array(numba.from_dtype(np.dtype(dtype)), 1, "C", readonly=not written)
 
 
 def compile_multiply_tile(rows: int, vectors: int, dtype: str, *, masked: bool = False) -> Assembly:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from npconv.kernels.compile import driver
+from npconv.kernels.compile import from_python
 
 
 def in_python(x: Any, w: Any, y: Any) -> None:
@@ -21,7 +21,7 @@ def in_python(x: Any, w: Any, y: Any) -> None:
                 y[o][oh][ow] = total
 
 
-@driver
+@from_python
 def compiled(x: Any, w: Any, y: Any) -> None:
     """As `in_python`, line by line, on arrays, and compiled."""
     C, H, W = x.shape
@@ -39,7 +39,7 @@ def compiled(x: Any, w: Any, y: Any) -> None:
                 y[o, oh, ow] = total
 
 
-@driver
+@from_python
 def pad(x: Any, padded: Any) -> None:
     """Copy each plane into the middle of one that is two rows and two columns larger; what is around it is zero already."""
     C, H, W = x.shape
@@ -49,7 +49,7 @@ def pad(x: Any, padded: Any) -> None:
                 padded[c, h + 1, i + 1] = x[c, h, i]
 
 
-@driver
+@from_python
 def without_questions(padded: Any, w: Any, y: Any) -> None:
     """As `compiled`, on a padded image: no window reaches over it."""
     O, H, W = y.shape
@@ -65,7 +65,7 @@ def without_questions(padded: Any, w: Any, y: Any) -> None:
                 y[o, oh, ow] = total
 
 
-@driver
+@from_python
 def neighbours_inside(sizes: Any, padded: Any, offsets: Any, w: Any, wide: Any) -> None:
     """wide[o*columns + q] += w[o*K + k] * padded[offsets[k] + q], with the loop over neighbouring outputs q inside.
 
@@ -84,7 +84,7 @@ def neighbours_inside(sizes: Any, padded: Any, offsets: Any, w: Any, wide: Any) 
                 sums[q] += a * pixels[q]
 
 
-@driver
+@from_python
 def crop(sizes: Any, pitch: int, wide: Any, y: Any) -> None:
     """y[o][oh][ow] = wide[o*columns + oh*pitch + ow]."""
     (_, _, columns) = sizes

@@ -5,7 +5,7 @@ Arrays are flat. Seen from output q, tap k = (c, kh, kw) is pixel offsets[k] + q
 
 from typing import Any
 
-from npconv.kernels.compile import driver
+from npconv.kernels.compile import from_python
 from npconv.kernels.registers import (
     RegisterTile,
     accumulators,
@@ -22,7 +22,7 @@ from npconv.kernels.registers import (
 )
 
 
-@driver
+@from_python
 def one_filter(tile: RegisterTile, sizes: Any, padded: Any, offsets: Any, w: Any, wide: Any) -> None:
     """wide[o*columns + q] = sum over k of w[o*K + k] * padded[offsets[k] + q], for `vectors` vectors of q at a time."""
     (O, K, columns) = sizes
@@ -40,7 +40,7 @@ def one_filter(tile: RegisterTile, sizes: Any, padded: Any, offsets: Any, w: Any
                 store(wide, o * columns + q + v * tile.lanes, get(acc, v))
 
 
-@driver
+@from_python
 def several_filters(tile: RegisterTile, sizes: Any, padded: Any, offsets: Any, w: Any, wide: Any) -> None:
     """As `one_filter`, for `rows` filters at a time: pixels that were loaded meet all of them."""
     (O, K, columns) = sizes
@@ -64,7 +64,7 @@ def several_filters(tile: RegisterTile, sizes: Any, padded: Any, offsets: Any, w
                     store(wide, (o + m) * columns + q + v * tile.lanes, get(acc, m * tile.vectors + v))
 
 
-@driver
+@from_python
 def packed_weights(tile: RegisterTile, sizes: Any, padded: Any, offsets: Any, w: Any, wide: Any) -> None:
     """As `several_filters`, with the weights in the order in which they are read: w[block of filters][k][row of the tile]."""
     (O, K, columns) = sizes
@@ -88,7 +88,7 @@ def packed_weights(tile: RegisterTile, sizes: Any, padded: Any, offsets: Any, w:
                     store(wide, (o + m) * columns + q + v * tile.lanes, get(acc, m * tile.vectors + v))
 
 
-@driver
+@from_python
 def sets_of_lanes(tile: RegisterTile, sizes: Any, x: Any, offsets: Any, real: Any, w: Any, y: Any) -> None:
     """As `packed_weights`, on the image as it is: real[t*vectors of a plane + v] holds the lanes of vector v that tap t finds on it."""
     (O, K, columns) = sizes

@@ -8,7 +8,7 @@ import pickle
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -17,9 +17,8 @@ import numba
 import numpy as np
 from numba.core import compiler, config, serialize, types
 from numba.core.caching import _Cache
-from numba.core.dispatcher import Dispatcher
+from numba.core.types.misc import unliteral
 from numba.misc.appdirs import user_cache_dir
-from numba.np.numpy_support import from_dtype
 
 # Importing it and what it stands on gives every operation its compiled form.
 from npconv.kernels import turning
@@ -110,8 +109,8 @@ class KernelCache(_Cache):
             file.unlink(missing_ok=True)
 
 
-def driver(function: Function) -> Function:
-    """Compile a function of this folder that Python calls: no Python objects, no GIL, division as in NumPy, a place in the disk cache.
+def from_python(function: Function) -> Function:
+    """Compile a function that Python calls: no Python objects, no GIL, division as in NumPy, a place in the disk cache.
 
     Arrays are borrowed from the caller, so Numba need not count references to them: a pair of atomic operations for each array at
     each call of one kernel by another, which made copying the rows of an image four times slower.
@@ -120,8 +119,13 @@ def driver(function: Function) -> Function:
 
 
 def kernel(function: Function) -> Function:
-    """Compile a function as `driver` does, for compiled callers alone: what unpacks Python's arguments would take as long to compile."""
+    """Compile a function as `from_python` does, for compiled callers: what unpacks Python's arguments would take as long to compile."""
     return compiled(function, no_cpython_wrapper=True)
+
+
+def driver(function: Function) -> Function:
+    """Compile the outermost loop of a method as `kernel` does; Python comes in by `npconv.kernels.entry`."""
+    return kernel(function)
 
 
 def inlined(function: Function) -> Function:
@@ -132,20 +136,14 @@ def inlined(function: Function) -> Function:
     return compiled(function, no_cpython_wrapper=True, forceinline=True)
 
 
-def entry(
-    kernel: Callable[..., None], head: Sequence[Any], dtype: np.dtype[Any], reads: int, *, scratch: bool = False
-) -> Callable[..., None]:
-    """Return the machine code of a driver for its arguments: `head`, arrays that it reads, y, counters, tally, scratch if it has some.
+def template_for_any_number(
+    template_for: Callable[..., Any], args: Sequence[types.Type], kws: Mapping[str, types.Type]
+) -> Any:
+    """Return what a call of a kernel is typed by: an argument that the source gives as a number is as any other of its type.
 
-    It looks at no types again, which takes Numba longer than a small layer. Anything but a driver is returned as it is.
+    Numba would compile the kernel once more for it.
     """
-    if not isinstance(kernel, Dispatcher):
-        return kernel
-    read = types.Array(from_dtype(dtype), 1, "C", readonly=True)
-    written, integers = types.Array(read.dtype, 1, "C"), types.Array(types.int64, 1, "C")
-    arguments = (*[read] * reads, written, integers, integers, *((written, read) if scratch else ()))
-    machine_code: Callable[..., None] = kernel.compile((*map(numba.typeof, head), *arguments))
-    return machine_code
+    return template_for([*map(unliteral, args)], {name: unliteral(of) for name, of in kws.items()})
 
 
 def compiled(function: Function, **options: bool) -> Function:
@@ -154,4 +152,7 @@ def compiled(function: Function, **options: bool) -> Function:
         return np.errstate(all="ignore")(function)
     dispatcher = numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, _nrt=False, **options)(function)
     dispatcher._cache = KernelCache(function)
+    # What is inlined is unrolled before, to bounds that its caller gives as numbers.
+    if "forceinline" not in options:
+        dispatcher.get_call_template = functools.partial(template_for_any_number, dispatcher.get_call_template)
     return cast("Function", dispatcher)

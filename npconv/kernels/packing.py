@@ -1,6 +1,6 @@
 """Packing weights: rows of a matrix become columns, blocks of registers at a time."""
 
-from npconv.kernels.compile import driver, kernel
+from npconv.kernels.compile import from_python, kernel
 from npconv.kernels.registers import (
     Array,
     RegisterTile,
@@ -13,7 +13,7 @@ from npconv.kernels.registers import (
 )
 
 
-@driver
+@from_python
 def pack_filters(turn: RegisterTile, sizes: tuple[int, ...], w: Array, packed: Array) -> None:
     """packed[group][block][k][filter of the block] = w[group][filter][k], zeros where a block has filters to spare.
 

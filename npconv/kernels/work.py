@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numba.core import config
 
-from npconv.kernels.compile import driver, kernel
+from npconv.kernels.compile import from_python, kernel
 from npconv.kernels.sharing import claim, give_way, pause, peek
 from npconv.kernels.tile import DESK, THREAD
 
@@ -57,7 +57,7 @@ def rest(counters: Array, tally: Array) -> None:
         wait(peek(desk + BYTES * BEGUN), 1, HELPER_LOOKS)
 
 
-@driver
+@from_python
 def wait(address: int, least: int, looks: int) -> bool:
     """Return whether the number at an address was `least` or more at one of so many looks."""
     for look in range(1, looks + 1):

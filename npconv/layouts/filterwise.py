@@ -188,7 +188,7 @@ def filterwise_layout(
     )  # fmt: skip
     window = RegisterTile(pixels, best.vectors, lanes, step=sw if sw <= KNOWN_STRIDES else 0)
     kernels = TileKernel(multiply_filters, window, dtype), RegisterTile(lanes, 1, lanes)
-    tables = pairs(zip(taps, asked)), pairs([(0, 0)])
+    tables = pairs(zip(taps, asked, strict=False)), pairs([(0, 0)])
     starts = [band * best.band_rows * sh for band in range(best.bands)]
     copied = best.parts * copied_cells(g, [(0, 0)] * best.copied, (1, 1), starts, best.plane_rows, best.pitch)
     idle = g.N * g.groups * best.computed - g.P

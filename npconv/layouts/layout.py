@@ -7,10 +7,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from npconv.arrays import flat
+from npconv.arrays import in_order
 from npconv.geometry import Geometry
 from npconv.kernels.calls import TileKernel
-from npconv.kernels.compile import entry
+from npconv.kernels.entry import Entry
 from npconv.kernels.packing import pack_filters
 from npconv.kernels.registers import RegisterTile
 from npconv.kernels.targets import target
@@ -46,7 +46,7 @@ class Layout:
     dtype : numpy.dtype
         Type of the sums.
     kernel : callable
-        Its compiled function, called as ``kernel(*head, x, w, bias, y, counters, tally, *workspace)``.
+        Its compiled function, ``kernel(*head, x, w, bias, y, counters, tally, *workspace)``.
     tile : RegisterTile
         The register tile.
     choice : tuple of int
@@ -111,9 +111,9 @@ class Layout:
         return tuple(part.for_driver if isinstance(part, TileKernel) else part for part in self.parts)
 
     @cached_property
-    def entry(self) -> Callable[..., None]:
-        """Return the kernel's machine code, called as the kernel is."""
-        return entry(self.kernel, self.head, self.dtype, reads=3, scratch=self.scratch > 0)
+    def entry(self) -> Entry:
+        """Return the way into the kernel."""
+        return Entry.of(self.kernel, self.head, self.dtype, reads=3, scratch=self.scratch > 0)
 
 
 def check_taps(method: str, g: Geometry) -> None:
@@ -156,9 +156,10 @@ def in_blocks(groups: int, rows: int) -> tuple[Callable[[Array], Array], Callabl
         if weight.size >= WORTH_TURNING:
             lanes = target().lanes(weight.itemsize)
             packed = empty((groups * blocks * K * rows,), weight.dtype)
-            pack_filters(
-                RegisterTile(lanes, 1, lanes), (groups, blocks, rows, F, K), flat(weight, weight.dtype), packed
-            )
+            elements = in_order(weight, weight.dtype).reshape(-1)
+            # Of one type, whether or not the user may write to them: it is compiled once.
+            elements.flags.writeable = False
+            pack_filters(RegisterTile(lanes, 1, lanes), (groups, blocks, rows, F, K), elements, packed)
             return packed
         padded = filters
         if blocks * rows > F:

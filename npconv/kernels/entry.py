@@ -1,0 +1,205 @@
+"""How Python enters a driver: one tuple, of which compiled code takes what it needs.
+
+Numba's own way in unpacks a driver's arguments one after another, some forty numbers and ten arrays, which takes longer than a small
+layer. Here what stays the same from call to call is written down once, numbers and addresses in one array: a job. So is what a thread
+alone writes to. Only the operands are looked at in each call, whatever their axes: C-contiguous arrays, in which a driver sees one axis.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, config, types
+from numba.core.types.containers import BaseTuple
+from numba.extending import NativeValue, lower_builtin, models, register_model, type_callable, unbox
+from numba.np.arrayobj import populate_array
+from numba.np.numpy_support import from_dtype
+
+from npconv.kernels.compile import from_python
+from npconv.kernels.lowering import INT64, RegisterTileType
+from npconv.kernels.registers import RegisterTile
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+# What an array that NumPy makes may have: its description is written by its own number of axes.
+MOST_AXES = 64
+
+
+class Entry(NamedTuple):
+    """The way into a driver: ``enter((job, own, operands))``.
+
+    Attributes
+    ----------
+    enter : callable
+        What is called. `own` is what `written_down` makes of counters, tally, and scratch twice if there is some; operands are arrays to
+        read and one to write, C-contiguous and of the size of elements that was said.
+    job : ndarray of int64
+        All that stays the same from call to call.
+    head : tuple
+        Where that comes from, kept alive.
+    """
+
+    enter: Callable[[tuple[Any, ...]], None]
+    job: Any
+    head: tuple[Any, ...]
+
+    @classmethod
+    def of(
+        cls,
+        driver: Callable[..., None],
+        head: Sequence[Any],
+        dtype: np.dtype[Any],
+        reads: int,
+        *,
+        scratch: bool = False,
+    ) -> "Entry":
+        """Return the way into a driver that is given `head`, so many operands to read and one to write, and what is a thread's own."""
+        if config.DISABLE_JIT:
+            return cls(partial(enter_twin, driver), tuple(head), tuple(head))
+        element = from_dtype(dtype)
+        read, written = types.Array(element, 1, "C", readonly=True), types.Array(element, 1, "C")
+        integers = types.Array(types.int64, 1, "C")
+        own = (integers, integers, *((written, read) if scratch else ()))
+        given = ArgumentsType(tuple(map(numba.typeof, head)), (*[read] * reads, written), own)
+        compiled: Any = driver
+        compiled.compile(given.arguments)
+        code = compiled.overloads[given.arguments]
+        address = code.library.get_pointer_to_function(code.fndesc.llvm_func_name)
+        machine_code: Any = enter
+        return cls(machine_code.compile((given,)), written_down((address, *head)), tuple(head))
+
+
+def written_down(values: Sequence[Any]) -> Any:
+    """Return numbers, arrays and tuples of them as compiled code takes them up; with the JIT off as they are."""
+    return tuple(values) if config.DISABLE_JIT else np.array([*numbers(values)], np.int64)
+
+
+def numbers(value: Any) -> Iterator[int]:
+    """Yield what a value consists of: an array is its address and its size; the numbers of a tile are known to the compiler."""
+    if isinstance(value, np.ndarray):
+        yield from (value.ctypes.data, value.size)
+    elif isinstance(value, Sequence):
+        for part in value:
+            yield from numbers(part)
+    elif not isinstance(value, RegisterTile):
+        yield value
+
+
+def enter_twin(driver: Callable[..., None], passed: tuple[Any, ...]) -> None:
+    """Enter a driver with the JIT off."""
+    job, own, (*read, y) = passed
+    views = [operand.reshape(-1) for operand in read]
+    for view in views:
+        view.setflags(write=False)
+    driver(*job, *views, y.reshape(-1), *own)
+
+
+class ArgumentsType(types.Type):
+    """The type of all that a driver is given: what is in its job, operands, and what is a thread's own."""
+
+    def __init__(self, job: Sequence[types.Type], operands: Sequence[types.Type], own: Sequence[types.Type]) -> None:
+        self.job, self.operands, self.own = job, operands, own
+        self.arguments = (*job, *operands, *own)
+        super().__init__(f"Arguments({job}, {operands}, {own})")
+
+
+@register_model(ArgumentsType)
+class ArgumentsModel(models.StructModel):
+    """Where the job and a thread's own are written down, and of each operand where it begins and how many elements it has."""
+
+    def __init__(self, manager, typ):
+        places = [f"{part}{i}" for i in range(len(typ.operands)) for part in ("address", "size")]
+        super().__init__(manager, typ, [(name, types.intp) for name in ("job", "own", *places)])
+
+
+@unbox(ArgumentsType)
+def unbox_arguments(typ, passed, c):
+    given = cgutils.create_struct_proxy(typ)(c.context, c.builder)
+    job, own, operands = (c.pyapi.tuple_getitem(passed, i) for i in range(3))
+    given.job, _, not_job = described(c, job, types.int64)
+    given.own, _, not_own = described(c, own, types.int64)
+    wrong = c.builder.or_(not_job, not_own)
+    for i, operand in enumerate(typ.operands):
+        address, size, other = described(c, c.pyapi.tuple_getitem(operands, i), operand.dtype)
+        setattr(given, f"address{i}", address)
+        setattr(given, f"size{i}", size)
+        wrong = c.builder.or_(wrong, other)
+    with c.builder.if_then(wrong, likely=False):
+        c.pyapi.err_set_string("PyExc_TypeError", "a kernel was given other arrays than it was compiled for")
+    return NativeValue(given._getvalue(), is_error=wrong)
+
+
+def described(c, operand, dtype):
+    array = c.context.make_array(types.Array(dtype, MOST_AXES, "C"))(c.context, c.builder)
+    error = c.pyapi.numba_array_adaptor(operand, c.builder.bitcast(array._getpointer(), c.pyapi.voidptr))
+    itemsize = ir.Constant(INT64, dtype.bitwidth // 8)
+    wrong = c.builder.or_(cgutils.is_not_null(c.builder, error), c.builder.icmp_signed("!=", array.itemsize, itemsize))
+    return c.builder.ptrtoint(array.data, INT64), array.nitems, wrong
+
+
+class Taken:
+    """Emits what takes up the values that were written down at an address, one after another."""
+
+    def __init__(self, context, builder, address):
+        self.context, self.builder = context, builder
+        self.numbers = builder.inttoptr(address, INT64.as_pointer())
+        self.position = 0
+
+    def number(self):
+        """Take the next number."""
+        place = self.builder.gep(self.numbers, [ir.Constant(INT64, self.position)])
+        self.position += 1
+        return self.builder.load(place)
+
+    def value(self, typ):
+        """Take the next value of a type."""
+        if isinstance(typ, BaseTuple):
+            return self.context.make_tuple(self.builder, typ, [self.value(part) for part in typ])
+        if isinstance(typ, types.Array):
+            return flat_array(self.context, self.builder, typ, self.number(), self.number())
+        return self.context.get_dummy_value() if isinstance(typ, RegisterTileType) else self.number()
+
+
+def flat_array(context, builder, typ, address, size):
+    array = context.make_array(typ)(context, builder)
+    itemsize = ir.Constant(INT64, typ.dtype.bitwidth // 8)
+    data = builder.inttoptr(address, array.data.type)
+    populate_array(array, data=data, shape=[size], strides=[itemsize], itemsize=itemsize, meminfo=None)
+    return array._getvalue()
+
+
+def hand_over(arguments):
+    """Call a driver by the address that its job begins with: compiled code alone."""
+    raise NotImplementedError
+
+
+@type_callable(hand_over)
+def type_hand_over(context):
+    return lambda arguments: types.void
+
+
+@lower_builtin(hand_over, ArgumentsType)
+def emit_hand_over(context, builder, signature, args):
+    typ = signature.args[0]
+    given = cgutils.create_struct_proxy(typ)(context, builder, args[0])
+    job, own = (Taken(context, builder, address) for address in (given.job, given.own))
+    function = context.call_conv.get_function_type(types.none, typ.arguments)
+    code = builder.inttoptr(job.number(), function.as_pointer())
+    operands = [
+        flat_array(context, builder, operand, getattr(given, f"address{i}"), getattr(given, f"size{i}"))
+        for i, operand in enumerate(typ.operands)
+    ]
+    values = [*map(job.value, typ.job), *operands, *map(own.value, typ.own)]
+    status, _ = context.call_conv.call_function(builder, code, types.none, typ.arguments, values)
+    with cgutils.if_unlikely(builder, status.is_error):
+        context.call_conv.return_status_propagate(builder, status)
+    return context.get_dummy_value()
+
+
+@from_python
+def enter(arguments):
+    """Enter a driver: all that Python calls."""
+    hand_over(arguments)

@@ -34,7 +34,9 @@ PLANES_TILES = [(1, 1), (2, 1), (1, 3)]
 # Pixels of a depthwise tile whose lanes are channels.
 CHANNELS_TILE = (4,)
 # Pixels and vectors of a tile whose lanes are filters: a small one leaves little room behind the planes.
-FILTERS_TILES = [(1, 1), (3, 2)]
+FILTERS_TILES = [(1, 1), (3, 2), (3, 1, 1)]
+# Tiles of whole rows, by the columns of outputs.
+WHOLE_ROWS = {1: [(3, 1, 1), (3, 1, 3)], 3: [(6, 1, 3), (6, 1, 6)]}
 # What has stepped outside before: the zeros behind the last row, as many as before it,
 LEFT = conv2d_geometry((1, 2, 3, 7), (3, 2, 1, 2), padding=((0, 0), (12, 0)))
 # and the last lane of an inner vector on the last pixel.
@@ -71,7 +73,7 @@ def convolve(geometry: Geometry, method: str, draw: random.Random, *, at_end: bo
     bias = rng.integers(-3, 4, geometry.O).astype(dtype) if draw.random() < 0.5 else None
     tile: tuple[int, ...] = DENSE_TILE
     if method == "filterwise":
-        tile = draw.choice(FILTERS_TILES)
+        tile = draw.choice([*FILTERS_TILES, *WHOLE_ROWS.get(geometry.OW, [])])
     elif method == "channelwise":
         method, tile = "depthwise", CHANNELS_TILE
     elif method == "depthwise" and geometry.stride[1] == 2:

@@ -314,6 +314,40 @@ def test_no_depth_of_a_tile_of_filters_changes_a_bit(
     assert counts == plan.counts
 
 
+# Output rows and columns, the stride, and the pixels of a tile and of the last one: a part of a row, some rows that all are tiled by, and
+# rows with others left.
+PIXELS_OF_TILES = {
+    "a tail": (3, 11, 1, 4, 3),
+    "a tail that is wider than what is left": (3, 10, 1, 4, 3),
+    "a tail that is too narrow": (2, 7, 1, 4, 2),
+    "two rows": (4, 3, 1, 6, 6),
+    "two rows, and one is left": (5, 3, 1, 6, 3),
+    "three rows, and two are left": (5, 2, 2, 6, 4),
+    "two rows and no tail for the last": (5, 3, 1, 6, 6),
+    "a stride that the tile does not know": (4, 3, 5, 6, 6),
+}
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("weights", [300, 2**20])
+@pytest.mark.parametrize("padding", [0, 1])
+@pytest.mark.parametrize("name", PIXELS_OF_TILES)
+def test_tiles_of_rows_and_tails_have_the_same_bits(
+    name: str, padding: int, weights: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    OH, OW, stride, pixels, tail = PIXELS_OF_TILES[name]
+    H, W = ((outputs - 1) * stride + 3 - 2 * padding for outputs in (OH, OW))
+    monkeypatch.setattr("npconv.layouts.filterwise.WEIGHTS_BYTES", weights)
+    case = Case((2, 4, H, W), (19, 4, 3, 3), stride=(stride, stride), padding=padding)
+    operands = dense(case)
+    expected = run(case, operands, "direct")
+    for pieces in (1, 3):
+        plan = plan_of(case, operands, "filterwise", (pixels, 1, tail), pieces)
+        y, counts = plan(operands[0], return_counts=True)
+        assert bits(y) == bits(expected)
+        assert counts == plan.counts
+
+
 @pytest.mark.kernels
 @pytest.mark.parametrize("biased", [True, False])
 @pytest.mark.parametrize("name", ["dilations", "groups", "filters that fill vectors", "channels beyond one panel"])

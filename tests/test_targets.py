@@ -156,10 +156,10 @@ def compile_multiply_tile(rows: int, vectors: int, dtype: str, *, masked: bool =
     return compile_afresh(multiply_tile, tile_kernel_signature(tile, element))
 
 
-def compile_turned(kernel: Any, pixels: int, vectors: int, dtype: str) -> Assembly:
+def compile_turned(kernel: Any, pixels: int, vectors: int, dtype: str, rows: int = 1) -> Assembly:
     """Compile the innermost kernel of tiles whose lanes are filters or channels afresh."""
     element, lanes = numba_type(dtype, written=True).dtype, target().lanes(np.dtype(dtype).itemsize)
-    tile = numba.typeof(RegisterTile(pixels, vectors, lanes))
+    tile = numba.typeof(RegisterTile(pixels, vectors, lanes, phases=rows))
     return compile_afresh(kernel, tile_kernel_signature(tile, element))
 
 
@@ -224,8 +224,11 @@ def inner_kernels() -> dict[str, dict[str, Any]]:
             for masked in (False, True)[: 1 + (target().vector_bytes == 64)]:
                 assembly = compile_multiply_tile(rows, vectors, dtype, masked=masked)
                 found[f"multiply_tile {rows} rows x {vectors} vectors, {masked=}, {dtype}"] = asdict(assembly)
-            assembly = compile_turned(multiply_filters, rows, vectors, dtype)
-            found[f"multiply_filters {rows} pixels x {vectors} vectors, {dtype}"] = asdict(assembly)
+            for of_image in (1, 2)[: 2 - rows % 2]:
+                assembly = compile_turned(multiply_filters, rows, vectors, dtype, of_image)
+                found[f"multiply_filters {rows} pixels in {of_image} rows x {vectors} vectors, {dtype}"] = asdict(
+                    assembly
+                )
         for pixels in PIXELS if EVERY_TILE else PIXELS[-1:]:
             if target().fits(pixels, 1):
                 assembly = compile_turned(multiply_channels, pixels, 1, dtype)

@@ -27,10 +27,10 @@ _libm.fmaf.restype, _libm.fmaf.argtypes = ctypes.c_float, [ctypes.c_float] * 3
 class RegisterTile:
     """A block of accumulators: `rows` rows of `vectors` vectors of `lanes` neighbouring outputs, for `planes` planes at once.
 
-    A row is a filter for the dense kernels, a row of the image for the depthwise one, which takes in as many rows of the image at a
-    time as there are `phases`, 1 or 2. `load` reads lanes that lie `step` elements apart, 1 or 2; of filterwise tiles it is the pixels
-    that do, up to 4 apart. 0 stands for any other number of either. The first and the last `edge` vectors of a row may reach over the
-    ends of the image; the others do not.
+    A row is a filter for the dense kernels, a pixel for the filterwise one, whose pixels lie in as many rows of the image as there are
+    `phases`. A row is one of the image for the depthwise kernel, which takes in `phases` of these at a time, 1 or 2. `load` reads lanes
+    that lie `step` elements apart, 1 or 2; of filterwise tiles it is the pixels that do, up to 4 apart. 0 stands for any other number of
+    either. The first and the last `edge` vectors of a row may reach over the ends of the image; the others do not.
     """
 
     __slots__ = ("edge", "lanes", "phases", "planes", "rows", "step", "vectors")

@@ -101,8 +101,10 @@ class Layout:
 
     @property
     def tail(self) -> str:
-        """What to say of the last tile in a band, where it is another."""
+        """What to say of the last tile, where it is another."""
         tail = self.choice[-1]
+        if self.method == "filterwise":
+            return f", the last one {tail} rows" if tail < self.tile.rows else ""
         return f", the last of a band {tail} vector(s) wide" if tail < self.tile.vectors else ""
 
     @cached_property

@@ -75,7 +75,7 @@ FLOORS = [
     },
     {"kernels.separable"},
     {"layouts.layout"},
-    {"layouts.planes"},
+    {"layouts.planes", "layouts.runs"},
     {"layouts.channelwise"},
     {"layouts.depthwise", "layouts.direct", "layouts.filterwise", "layouts.im2col", "layouts.naive"},
     {"layouts.__init__", "layouts.separable"},

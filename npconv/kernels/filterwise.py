@@ -23,7 +23,7 @@ from npconv.kernels.registers import (
     store,
     store_turned,
 )
-from npconv.kernels.tile import ADD, IDLE_ADD, IDLE_MUL, MOVED, MUL, TAPS_AHEAD, first_plane, store_tile
+from npconv.kernels.tile import ADD, IDLE_ADD, IDLE_MUL, MOVED, MUL, TAPS_AHEAD, first_plane, next_run, store_tile
 from npconv.kernels.work import next_unit, rest
 
 
@@ -100,13 +100,8 @@ def multiply_band(tile, tail, turn, sizes, offsets, source, x0, w, bias, y, n, g
         each = width if own else -(-width // tiles)
         for r in range(0, rows, tile_rows):
             for column in range(0, OW, tile[0]):
-                # What is left to compute: the rest of a row, or of all rows.
-                left = OW - column if tile_rows == 1 else (rows - r) * OW
-                pixels, code = (tile[0], tile[2]) if left > tail[0] else (tail[0], tail[2])
-                # A last tile that is too wide is moved back: it computes some outputs again instead of reaching past the row.
-                q = max(0, min(column, column + left - pixels))
-                last = column + min(pixels, left)
-                whole = k_stop == K and filters == width and q + pixels <= column + left
+                pixels, code, q, last, exact = next_run(tile, tail, tile_rows, r, rows, column, OW)
+                whole = k_stop == K and filters == width and exact
                 target = y if whole else scratch
                 t0 = y0 + q if whole else sums
                 t_pitch = apart if whole else pixels

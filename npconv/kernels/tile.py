@@ -137,6 +137,19 @@ def first_plane(g, groups, F, shuffle):
 
 
 @inlined
+def next_run(tile, tail, tile_rows, r, rows, column, OW):
+    """Return which outputs of a row, or of some rows, a tile takes from column on: the first, past the last, whether it has no others.
+
+    And before these how many pixels it has, and its code. `tile_rows` whole rows make a tile if these are more than one.
+    """
+    left = OW - column if tile_rows == 1 else (rows - r) * OW
+    pixels, code = (tile[0], tile[2]) if left > tail[0] else (tail[0], tail[2])
+    # A last tile that is too wide is moved back: it computes some outputs again instead of reaching past the row.
+    q = max(0, min(column, column + left - pixels))
+    return pixels, code, q, column + min(pixels, left), q + pixels <= column + left
+
+
+@inlined
 def copy(source, s, target, t, n):
     """Copy n elements, a vector at a time, and not one more."""
     tile = line(source)

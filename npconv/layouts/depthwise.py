@@ -28,7 +28,7 @@ def depthwise_layout(
 ) -> Layout:
     """Lay out depthwise convolution with pixels or with channels in the lanes, whichever is estimated to be done sooner.
 
-    `tile` may force (planes, vectors) of the one or (pixels,) of the other.
+    `tile` may force (planes, vectors) of the one or (pixels,) or (pixels, 1, pixels of the last) of the other.
     """
     g = geometry
     if g.group_channels > 1:
@@ -39,7 +39,7 @@ def depthwise_layout(
     ways: list[Layout] = []
     refusals = []
     for way in (partial(streamed, pieces=pieces), channelwise_layout):
-        if tile is None or len(tile) == (1 if way is channelwise_layout else 2):
+        if tile is None or (len(tile) == 2) != (way is channelwise_layout):
             try:
                 ways.append(way(g, dtype, tile))
             except NotServedError as refusal:

@@ -32,6 +32,7 @@ from npconv.layouts.planes import (
     copied_cells,
     real_cells,
 )
+from npconv.layouts.runs import KNOWN_STRIDES, Runs
 
 # What weights may take of the first-level cache that all tiles of a band meet before the next ones, and what the sums that wait.
 WEIGHTS_BYTES = SUMS_BYTES = 16 * 1024
@@ -39,22 +40,18 @@ WEIGHTS_BYTES = SUMS_BYTES = 16 * 1024
 CYCLES_OF_A_COPY, CYCLES_OF_A_ROW = 2, 6
 # Cycles until a pixel comes, whose channel is far from the one before and whose image is too large for the second-level cache.
 CYCLES_OF_A_FAR_PIXEL = 4
-# The share of a row that a tail has to spare.
-WORTH_A_TAIL = 0.03
-# A stride that the tile's kernel was made for costs nothing; another one is multiplied with at every pixel.
-KNOWN_STRIDES, CYCLES_OF_A_STRIDE = 4, 2
+# Cycles of a pixel where a stride is multiplied with that the tile does not know.
+CYCLES_OF_A_STRIDE = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """One way to convolve: tiles of `pixels` by `vectors` of filters, and rows in bands.
+    """One way to convolve: tiles of pixels by `vectors` of filters, and rows in bands.
 
     Attributes
     ----------
-    tail : int
-        Pixels of the last tile of a row, or of the last rows where a tile has several.
-    tile_rows : int
-        Rows of outputs whose pixels make a tile: one, part of which it is, or several whole ones.
+    runs : Runs
+        How outputs are cut into tiles.
     copied : bool
         Whether the planes of a group are copied with their zeros, so that no tile reaches over the image.
     pitch : int
@@ -66,10 +63,8 @@ class Rows:
     """
 
     g: Geometry
-    pixels: int
+    runs: Runs
     vectors: int
-    tail: int
-    tile_rows: int
     lanes: int
     itemsize: int
     copied: bool
@@ -82,10 +77,10 @@ class Rows:
     def of(cls, g: Geometry, tile: tuple[int, ...], lanes: int, itemsize: int, pieces: int) -> "Rows":
         """Cut the work of a group into at least so many pieces where that can be."""
         pixels, vectors, tail = tile
-        tile_rows = rows_in(pixels, tail, g)
+        runs = Runs.of(g, pixels, tail)
         blocks = -(-g.group_filters // (vectors * lanes))
         bands, parts = bands_and_parts(g, pieces, blocks)
-        copied = any(sum(g.padding, ())) or pixels > tile_rows * g.OW
+        copied = any(sum(g.padding, ())) or pixels > runs.rows * g.OW
         pitch, overhang = g.W, 0
         if copied:
             left = g.padding[1][0]
@@ -97,9 +92,9 @@ class Rows:
             overhang = max(read - pitch, first)
         rows = (PLANE_BYTES if copied else X_BYTES) // (g.group_channels * pitch * itemsize)
         most = max(1, min(-(-g.OH // bands), (rows - (g.KH - 1) * g.dilation[0]) // g.stride[0]))
-        band_rows = min(g.OH, -(-g.OH // -(-g.OH // most) // tile_rows) * tile_rows)
+        band_rows = min(g.OH, -(-g.OH // -(-g.OH // most) // runs.rows) * runs.rows)
         parts = max(parts, min(blocks, -(-pieces // -(-g.OH // band_rows))))
-        return cls(g, pixels, vectors, tail, tile_rows, lanes, itemsize, copied, pitch, overhang, band_rows, parts)
+        return cls(g, runs, vectors, lanes, itemsize, copied, pitch, overhang, band_rows, parts)
 
     @property
     def bands(self) -> int:
@@ -119,7 +114,7 @@ class Rows:
     @property
     def tiles(self) -> int:
         """Tiles of a band for each block of filters."""
-        return -(-self.band_rows // self.tile_rows) * -(-self.g.OW // self.pixels)
+        return self.runs.in_rows(self.band_rows)
 
     @property
     def depth(self) -> int:
@@ -132,7 +127,7 @@ class Rows:
     @property
     def sums(self) -> int:
         """Outputs of all tiles of a band, for one block of filters."""
-        return self.tiles * self.pixels * self.vectors * self.lanes
+        return self.tiles * self.runs.pixels * self.vectors * self.lanes
 
     @property
     def held(self) -> int:
@@ -140,24 +135,14 @@ class Rows:
         return self.sums if self.depth < self.g.K else 0
 
     @property
-    def tiles_and_tails(self) -> tuple[int, int]:
-        """Tiles of a group for each block of filters, and tails besides."""
-        length, rows = (self.g.OW, self.g.OH) if self.tile_rows == 1 else (self.g.OH * self.g.OW, 1)
-        tails = 0 < length % self.pixels <= self.tail < self.pixels
-        return rows * (-(-length // self.pixels) - tails), rows * tails
-
-    @property
     def computed(self) -> int:
         """Outputs that all tiles of a group have."""
-        tiles, tails = self.tiles_and_tails
-        return (tiles * self.pixels + tails * self.tail) * self.blocks * self.vectors * self.lanes
+        return self.runs.computed() * self.blocks * self.vectors * self.lanes
 
     def cycles(self) -> float:
         """Estimate the cycles of all."""
-        g, (tiles, tails) = self.g, self.tiles_and_tails
-        multiplying = self.blocks * (
-            tiles * self.cycles_of_a_tile(self.pixels) + tails * self.cycles_of_a_tile(self.tail)
-        )
+        g = self.g
+        multiplying = self.blocks * self.runs.cycles(self.cycles_of_a_tile)
         copying = 0.0
         if self.copied:
             row = CYCLES_OF_A_ROW + CYCLES_OF_A_COPY * -(-self.pitch // self.lanes)
@@ -176,25 +161,12 @@ class Rows:
         return tile_cycles(pixels, self.vectors, g.K) + g.K * each + turns
 
 
-def rows_in(pixels: int, tail: int, g: Geometry) -> int:
-    """Return how many whole rows of outputs make a tile, where a last one of `tail` pixels is all that is left; else 1."""
-    rows, over = divmod(pixels, g.OW)
-    if over or not 1 < rows <= g.OH or g.stride[1] > KNOWN_STRIDES:
-        return 1
-    return rows if tail == (g.OH % rows * g.OW or pixels) else 1
-
-
 def tiles_for(g: Geometry, *, integer: bool) -> Iterator[tuple[int, int, int]]:
-    """Yield the tiles that may be chosen: pixels, vectors of filters, and the pixels of a last one."""
+    """Yield the tiles that may be chosen: pixels, vectors of filters, and the pixels of a tail."""
     tiles = list(target().tiles(integer=integer))
     for pixels, vectors in tiles:
-        yield pixels, vectors, pixels
-        tails = sorted(tail for tail, as_wide in tiles if as_wide == vectors and tail < pixels)
-        yield from ((pixels, vectors, tail) for tail in tails if rows_in(pixels, tail, g) > 1)
-        # Else a tail has to be worth another kernel, for which somebody has to wait.
-        left = g.OW % pixels if pixels < g.OW else 0
-        enough = [tail for tail in tails if tail >= left > 0 and pixels - tail > WORTH_A_TAIL * g.OW]
-        yield from ((pixels, vectors, tail) for tail in enough[:1])
+        as_wide = [others for others, width in tiles if width == vectors]
+        yield from ((pixels, vectors, runs.tail) for runs in Runs.choices(g, pixels, as_wide))
 
 
 def filterwise_layout(
@@ -207,10 +179,10 @@ def filterwise_layout(
     lanes, F = target().lanes(dtype.itemsize), g.group_filters
     tiles = [(*tile, tile[0])[:3]] if tile else tiles_for(g, integer=dtype.kind == "i")
     best = min((Rows.of(g, tile_of, lanes, dtype.itemsize, pieces) for tile_of in tiles), key=Rows.cycles)
-    pixels, width = best.pixels, best.vectors * lanes
+    runs, width = best.runs, best.vectors * lanes
     (sh, sw), (dh, dw), ((top, _), (left, _)) = g.stride, g.dilation, g.padding
     plane = best.plane_rows * best.pitch + best.overhang if best.copied else g.H * g.W
-    scratch = (g.group_channels * plane + pixels * sw) * best.copied + best.held + pixels * width
+    scratch = (g.group_channels * plane + runs.pixels * sw) * best.copied + best.held + runs.pixels * width
     check_scratch("filterwise", scratch, dtype)
     taps = [
         c * plane + kh * dh * best.pitch + kw * dw
@@ -218,22 +190,19 @@ def filterwise_layout(
         for kh in range(g.KH)
         for kw in range(g.KW)
     ]
-    of_next = [tap + (pixels * sw if best.tile_rows == 1 else best.tile_rows * sh * best.pitch) for tap in taps]
+    of_next = [tap + (runs.pixels * sw if runs.rows == 1 else runs.rows * sh * best.pitch) for tap in taps]
     # Where a tile meets all taps, it asks for pixels some taps before it needs them; else for those of the next tile.
     asked = (taps + of_next)[min(TAPS_AHEAD, g.K) :] if best.depth == g.K else of_next
     units = g.N * g.groups * best.bands * best.parts
     sizes = (
         units, g.groups, best.bands, best.band_rows, g.group_channels, g.H, g.W, F, best.blocks, g.K, g.OH, g.OW,
         int(best.copied), best.pitch, plane, 1, 1, top, left, best.plane_rows, shuffle, sh, sw, best.parts, best.depth, best.held,
-        best.tile_rows,
+        runs.rows,
     )  # fmt: skip
-    step = sw if sw <= KNOWN_STRIDES else 0
-    window = RegisterTile(pixels, best.vectors, lanes, step=step, phases=best.tile_rows)
-    tail = RegisterTile(
-        best.tail, best.vectors, lanes, step=step, phases=best.tail // g.OW if best.tile_rows > 1 else 1
-    )
+    window, tail = runs.register_tiles(best.vectors, lanes)
     kernels = (
-        *(TileKernel(multiply_filters, of, dtype) for of in (window, tail)),
+        TileKernel(multiply_filters, window, dtype),
+        TileKernel(multiply_filters, tail, dtype),
         RegisterTile(lanes, 1, lanes),
     )
     tables = pairs(zip(taps, asked, strict=False)), pairs([(0, 0)])
@@ -241,7 +210,7 @@ def filterwise_layout(
     copied = best.parts * copied_cells(g, [(0, 0)] * best.copied, (1, 1), starts, best.plane_rows, best.pitch)
     idle = g.N * g.groups * best.computed - g.P
     layout = Layout(
-        "filterwise", dtype, filterwise, window, (pixels, best.vectors, best.tail), (*kernels, (*sizes, 0), *tables),
+        "filterwise", dtype, filterwise, window, (runs.pixels, best.vectors, runs.tail), (*kernels, (*sizes, 0), *tables),
         *in_blocks(g.groups, width), units, scratch, idle, copied, best.cycles(),
     )  # fmt: skip
     if g.N * best.bands > 1:

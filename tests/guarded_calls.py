@@ -75,7 +75,7 @@ def convolve(geometry: Geometry, method: str, draw: random.Random, *, at_end: bo
     if method == "filterwise":
         tile = draw.choice([*FILTERS_TILES, *WHOLE_ROWS.get(geometry.OW, [])])
     elif method == "channelwise":
-        method, tile = "depthwise", CHANNELS_TILE
+        method, tile = "depthwise", draw.choice([CHANNELS_TILE, *WHOLE_ROWS.get(geometry.OW, [])])
     elif method == "depthwise" and geometry.stride[1] == 2:
         tile = draw.choice(PLANES_TILES[::2])
     elif method == "depthwise":

@@ -338,14 +338,16 @@ def test_tiles_of_rows_and_tails_have_the_same_bits(
     OH, OW, stride, pixels, tail = PIXELS_OF_TILES[name]
     H, W = ((outputs - 1) * stride + 3 - 2 * padding for outputs in (OH, OW))
     monkeypatch.setattr("npconv.layouts.filterwise.WEIGHTS_BYTES", weights)
-    case = Case((2, 4, H, W), (19, 4, 3, 3), stride=(stride, stride), padding=padding)
-    operands = dense(case)
-    expected = run(case, operands, "direct")
-    for pieces in (1, 3):
-        plan = plan_of(case, operands, "filterwise", (pixels, 1, tail), pieces)
-        y, counts = plan(operands[0], return_counts=True)
-        assert bits(y) == bits(expected)
-        assert counts == plan.counts
+    for method, channels, groups in (("filterwise", 4, 1), ("depthwise", 19, 19)):
+        shape = 19, channels // groups, 3, 3
+        case = Case((2, channels, H, W), shape, stride=(stride, stride), padding=padding, groups=groups)
+        operands = dense(case)
+        expected = run(case, operands, "direct")
+        for pieces in (1, 3):
+            plan = plan_of(case, operands, method, (pixels, 1, tail), pieces)
+            y, counts = plan(operands[0], return_counts=True)
+            assert bits(y) == bits(expected)
+            assert counts == plan.counts
 
 
 @pytest.mark.kernels

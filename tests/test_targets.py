@@ -230,9 +230,9 @@ def inner_kernels() -> dict[str, dict[str, Any]]:
                     assembly
                 )
         for pixels in PIXELS if EVERY_TILE else PIXELS[-1:]:
-            if target().fits(pixels, 1):
-                assembly = compile_turned(multiply_channels, pixels, 1, dtype)
-                found[f"multiply_channels {pixels} pixels, {dtype}"] = asdict(assembly)
+            for rows in (1, 2)[: target().fits(pixels, 1) * (2 - pixels % 2)]:
+                assembly = compile_turned(multiply_channels, pixels, 1, dtype, rows)
+                found[f"multiply_channels {pixels} pixels in {rows} rows, {dtype}"] = asdict(assembly)
         for tile in depthwise_tiles(dtype):
             numbers = ", ".join(f"{name} {getattr(tile, name)}" for name in RegisterTile.__slots__)
             found[f"stream_rows {numbers}, {dtype}"] = asdict(compile_stream_rows(tile, dtype))

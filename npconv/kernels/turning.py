@@ -19,15 +19,33 @@ def emit_load_turned(context, builder, signature, args):
     zero, one, most = (ir.Constant(INT64, n) for n in (0, 1, tile.rows))
     count = builder.select(builder.icmp_signed("<", args[6], most), args[6], most)
     columns = builder.sub(builder.shl(one, count), one)
+    every_row = builder.icmp_signed(">=", args[5], ir.Constant(INT64, tile.lanes))
     for first in range(0, tile.rows, tile.lanes):
-        elements, rows = builder.lshr(columns, ir.Constant(INT64, first)), []
-        for lane in range(tile.lanes):
-            present = builder.icmp_signed("<", ir.Constant(INT64, lane), args[5])
-            mask = lane_mask(builder, builder.select(present, elements, zero), tile.lanes)
+        elements = builder.lshr(columns, ir.Constant(INT64, first))
+
+        def loaded(lane, of_row, first=first):
             row = builder.mul(args[4], ir.Constant(INT64, lane))
             index = builder.add(builder.add(args[3], row), ir.Constant(INT64, first))
             pointer = vector_pointer(context, builder, array, args[2], index, vector)
-            rows.append(intrinsic(builder, name, vector, [pointer, alignment, mask, ir.Constant(vector, None)]))
+            mask = lane_mask(builder, of_row, tile.lanes)
+            return intrinsic(builder, name, vector, [pointer, alignment, mask, ir.Constant(vector, None)])
+
+        # Nearly always every row is there, and one set of lanes serves them all.
+        with builder.if_else(every_row, likely=True) as (all_there, some_there):
+            with all_there:
+                alike, alike_from = [loaded(lane, elements) for lane in range(tile.lanes)], builder.block
+            with some_there:
+                own = []
+                for lane in range(tile.lanes):
+                    present = builder.icmp_signed("<", ir.Constant(INT64, lane), args[5])
+                    own.append(loaded(lane, builder.select(present, elements, zero)))
+                own_from = builder.block
+        rows = []
+        for one, other in zip(alike, own, strict=True):
+            row = builder.phi(vector)
+            row.add_incoming(one, alike_from)
+            row.add_incoming(other, own_from)
+            rows.append(row)
         for m, turned in enumerate(transposed(builder, rows)[: tile.rows - first]):
             builder.store(turned, register(builder, args[1], first + m))
     return context.get_dummy_value()

@@ -16,11 +16,12 @@ from npconv.layouts.layout import MOST_SETS, Array, Layout, NotServedError, as_g
 # Sums in flight that hide the latency of a multiply-add (4 cycles, 2 a cycle), with something to spare. With a stride,
 # what is read takes registers of its own, and half of them have to do; so do planes of several vectors.
 ENOUGH_SUMS = 24
-# Cycles from one row of a window to the next besides its taps.
-CYCLES_OF_A_STEP = 10
+# Cycles of a tap for each vector, whose weight and pixels are read too; and of a vector and all besides from one row of a window to the
+# next. Fitted to kernels of 3x3 to 7x7 on images of 14x14 to 56x56.
+CYCLES_OF_A_TAP, CYCLES_OF_A_VECTOR, CYCLES_OF_A_STEP = 0.8, 7, 2.5
 # Cycles to read a vector of pixels that are one or two apart; of others each lane takes one. Fitted to 3x3 and 5x5 kernels on images
 # of 14x14 to 112x112.
-CYCLES_OF_A_READ = {1: 1, 2: 6}
+CYCLES_OF_A_READ = {1: 1, 2: 5}
 
 
 def depthwise_layout(
@@ -93,7 +94,8 @@ def streamed(geometry: Geometry, dtype: np.dtype[Any], tile: tuple[int, ...] | N
     computed = (g.OH + (rows - 1) * streams) * stripes * vectors * lanes
     idle = g.N * g.O * (computed - g.OH * g.OW)
     reads = phases * g.KW * vectors * CYCLES_OF_A_READ.get(sw, lanes)
-    each = max(g.KH * g.KW * max(vectors / target().multiply_adds, 4 / rows / planes), reads) + CYCLES_OF_A_STEP
+    tap = max(vectors / target().multiply_adds, vectors * CYCLES_OF_A_TAP, 4 / rows / planes)
+    each = max(g.KH * g.KW * tap, reads) + vectors * CYCLES_OF_A_VECTOR + CYCLES_OF_A_STEP
     parts = (window, sizes, table(lanes_of for sets in (*real, *kept) for lanes_of in sets))
     cycles = g.N * g.O * (g.OH + (rows - 1) * streams) * stripes * each
     return Layout(

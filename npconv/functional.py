@@ -286,20 +286,27 @@ def _convolve(
         geometry = conv2d_geometry(
             x.shape, weight.shape, stride=stride, padding=padding, dilation=dilation, groups=groups, operation=operation
         )
-        dtypes = result_dtypes(operation, x.dtype, weight.dtype)
-        as_bias(operation, given, geometry.O, dtypes[0])
-        y = as_out(operation, out, geometry.y_shape, dtypes[0], (x, weight, given))
-
-        def make(weight: Array, bias: Array | None = None, *, keeps: bool) -> Conv2dPlan:
-            terms = as_bias(operation, bias, geometry.O, dtypes[0])
-            threads = get_num_threads()
-            return make_plan(operation, geometry, weight, terms, dtypes, method, threads, shuffle_groups, keeps=keeps)
-
-        plan = plan_anew(key, operands, make)
+        y, plan = _planned(operation, geometry, x, operands, out, method, shuffle_groups, key)
     else:
         y = as_out(operation, out, plan.geometry.y_shape, plan.dtype, (x, weight, given))
     counts = plan.run(x, y, counted=return_counts or is_counting(), weight=weight)
     return _handed_over(operation, plan.method, x, weight, y, counts, return_counts)
+
+
+def _planned(
+    operation: str, geometry: Geometry, x: Array, operands: tuple[Array, ...], out: Any, method: str, shuffle_groups: int, key: Any
+) -> tuple[Array, Conv2dPlan]:  # fmt: skip
+    """Return where the result goes, and a new plan of the operands, weight and perhaps bias, which is remembered by its key."""
+    dtypes = result_dtypes(operation, x.dtype, operands[0].dtype)
+    as_bias(operation, operands[1] if len(operands) > 1 else None, geometry.O, dtypes[0])
+    y = as_out(operation, out, geometry.y_shape, dtypes[0], (x, *operands))
+
+    def make(weight: Array, bias: Array | None = None, *, keeps: bool) -> Conv2dPlan:
+        terms = as_bias(operation, bias, geometry.O, dtypes[0])
+        threads = get_num_threads()
+        return make_plan(operation, geometry, weight, terms, dtypes, method, threads, shuffle_groups, keeps=keeps)
+
+    return y, plan_anew(key, operands, make)
 
 
 def _separate(

@@ -56,8 +56,11 @@ def find_plan(operands: Sequence[Array], *call: Any) -> tuple[Key, Any]:
     In common they have where those operands lie, and all else that a plan depends on. Options are told apart by how they are written:
     True and 1.0 are not 1, though they are equal.
     """
-    facts: Key = (*[part for of in operands for part in (of.shape, of.strides, of.dtype)], *call)
-    few = [of for of in operands if not _many(of)]
+    facts: Key = call
+    few: tuple[Array, ...] = ()
+    for of in operands:
+        facts += (of.shape, of.strides, of.dtype)
+        few += () if _many(of) else (of,)
     for kept in (operands,) if len(few) == len(operands) else (few, operands):
         addresses = [*map(address_of, kept)]
         key = (*addresses, *facts)

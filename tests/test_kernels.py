@@ -18,6 +18,7 @@ from npconv.kernels.targets import target
 from npconv.kernels.work import LINE
 from npconv.layouts import NotServedError, lay_out
 from npconv.plan import Conv2dPlan
+from npconv.workspace import Workspace
 from processes import COMPILED, EVERY_TILE, INTERPRETED, JIT, compiled_kernels, run_python
 
 # The tiles that the ordinary run keeps to.
@@ -312,6 +313,22 @@ def test_no_depth_of_a_tile_of_filters_changes_a_bit(
     y, counts = plan(operands[0], return_counts=True)
     assert bits(y) == bits(run(case, operands, "direct"))
     assert counts == plan.counts
+
+
+@pytest.mark.kernels
+@pytest.mark.skipif(not JIT, reason="NumPy would convert them")
+@pytest.mark.parametrize("position", range(4))
+def test_a_kernel_refuses_elements_of_another_size(position: int) -> None:
+    case = EVERY_CASE["pointwise"]
+    x, weight, _ = dense(case)
+    layout = plan_of(case, (x, weight, None), "direct").layout
+    operands = [x, layout.pack(weight), np.empty(0, x.dtype), np.zeros(case.geometry.y_shape, x.dtype)]
+    workspace = Workspace.of(1, layout.scratch, layout.dtype)
+    workspace.run(layout.entry, tuple(operands))
+    assert bits(operands[-1]) == bits(run(case, (x, weight, None), "direct"))
+    operands[position] = operands[position].astype(np.float64)
+    with pytest.raises(TypeError, match="a kernel was given other arrays than it was compiled for"):
+        workspace.run(layout.entry, tuple(operands))
 
 
 # Output rows and columns, the stride, and the pixels of a tile and of the last one: a part of a row, some rows that all are tiled by, and

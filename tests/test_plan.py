@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 import npconv as nc
+from npconv.geometry import conv2d_geometry
+from npconv.kernels.targets import target
+from npconv.plan import Conv2dPlan
 
 
 def ones(*shape: int, dtype: str = "float32") -> Any:
@@ -48,6 +51,22 @@ def test_pointwise_weights_are_1x1() -> None:
         nc.pointwise_conv2d(ones(1, 2, 5, 5), ones(3, 2, 3, 1))
     with pytest.raises(ValueError, match="pointwise_weight has a 1x2 kernel, but a pointwise one is 1x1"):
         nc.separable_conv2d(ones(1, 2, 5, 5), ones(2, 1, 3, 3), ones(3, 2, 1, 2))
+
+
+@pytest.mark.parametrize(
+    ("method", "tile", "said"),
+    [
+        ("filterwise", (6, 2, 3), "6 rows x 2 vectors x 16 lanes, the last one 3 rows"),
+        ("filterwise", (3, 2, 3), "3 rows x 2 vectors x 16 lanes\n"),
+        ("depthwise", (6, 1, 3), "6 rows x 1 vectors x 16 lanes, the last one 3 rows"),
+        ("direct", (4, 2, 1), "4 rows x 2 vectors x 16 lanes, the last of a band 1 vector(s) wide"),
+    ],
+)
+def test_a_plan_says_which_tile_is_the_last(method: str, tile: tuple[int, ...], said: str) -> None:
+    geometry = conv2d_geometry((1, 4, 5, 5), (4, 1, 3, 3), groups=4)
+    f32 = np.dtype(np.float32)
+    plan = Conv2dPlan(geometry, ones(4, 1, 3, 3), None, (f32, f32), method, 1, tile=tile)
+    assert said.replace("16", str(target().lanes(4))) in str(plan)
 
 
 def test_a_filter_of_millions_of_taps_has_no_table_and_exact_counts() -> None:

@@ -6,7 +6,6 @@ alone writes to. Only the operands are looked at in each call, whatever their ax
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import numba
@@ -58,7 +57,7 @@ class Entry(NamedTuple):
     ) -> "Entry":
         """Return the way into a driver that is given `head`, so many operands to read and one to write, and what is a thread's own."""
         if config.DISABLE_JIT:
-            return cls(partial(enter_twin, driver), tuple(head), tuple(head))
+            return cls(enter, written_down((driver, *head)), tuple(head))
         element = from_dtype(dtype)
         read, written = types.Array(element, 1, "C", readonly=True), types.Array(element, 1, "C")
         integers = types.Array(types.int64, 1, "C")
@@ -86,15 +85,6 @@ def numbers(value: Any) -> Iterator[int]:
             yield from numbers(part)
     elif not isinstance(value, RegisterTile):
         yield value
-
-
-def enter_twin(driver: Callable[..., None], passed: tuple[Any, ...]) -> None:
-    """Enter a driver with the JIT off."""
-    job, own, (*read, y) = passed
-    views = [operand.reshape(-1) for operand in read]
-    for view in views:
-        view.setflags(write=False)
-    driver(*job, *views, y.reshape(-1), *own)
 
 
 class ArgumentsType(types.Type):
@@ -172,8 +162,12 @@ def flat_array(context, builder, typ, address, size):
 
 
 def hand_over(arguments):
-    """Call a driver by the address that its job begins with: compiled code alone."""
-    raise NotImplementedError
+    """Call the driver that a job begins with: the twin of a call by its address."""
+    (driver, *head), own, (*read, y) = arguments
+    views = [operand.reshape(-1) for operand in read]
+    for view in views:
+        view.setflags(write=False)
+    driver(*head, *views, y.reshape(-1), *own)
 
 
 @type_callable(hand_over)
@@ -201,5 +195,5 @@ def emit_hand_over(context, builder, signature, args):
 
 @from_python
 def enter(arguments):
-    """Enter a driver: all that Python calls."""
+    """Enter a driver: what Python calls."""
     hand_over(arguments)

@@ -13,16 +13,17 @@ from npconv.kernels.channelwise import channelwise, multiply_channels
 from npconv.kernels.registers import RegisterTile
 from npconv.kernels.targets import target
 from npconv.layouts.layout import Array, Layout, check_taps, pairs, simplified, table
-from npconv.layouts.planes import CYCLES_OF_A_UNIT, check_scratch, real_cells
+from npconv.layouts.planes import check_scratch, real_cells
 from npconv.layouts.runs import Runs
 
 # Pixels of a tile. As with other tiles every one that is used is compiled once.
 PIXELS = (1, 4, 7, 8, 10, 14)
 # Cycles of a tap for each pixel, and besides; of a tile for each pixel, and besides; of a lane that a tile has to itself where rows are
-# narrower; and to turn a pixel of the image. All fitted to the layers of published networks in float32 and float64.
-OF_A_TAP, OF_A_TILE, OF_A_LANE_CUT, OF_A_TURN = (0.8, 2.3), (3.4, 17), 6, 5
+# narrower; of each trade of a pixel of the image; and of a vector of channels. All fitted to the layers of published networks in float32
+# and float64.
+OF_A_TAP, OF_A_TILE, OF_A_LANE_CUT, OF_A_TRADE, OF_A_BLOCK = (0.8, 2.3), (3.4, 17), 6, 1.25, 80
 # More for each pixel of planes that a cache no longer holds, the image's with them, and the bytes that it does.
-OF_A_FAR_PIXEL = {40 * 1024: 3, 128 * 1024: 4}
+OF_A_FAR_PIXEL = {40 * 1024: 4.5, 128 * 1024: 4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,11 @@ class Turned:
     g: Geometry
     lanes: int
     itemsize: int
+
+    @property
+    def trades(self) -> int:
+        """How often a vector trades with another to be turned: as often as lanes can be halved."""
+        return self.lanes.bit_length() - 1
 
     @property
     def rows(self) -> int:
@@ -71,16 +77,14 @@ class Turned:
             (self.rows * self.pitch + self.g.H * self.g.W) * self.lanes * self.itemsize,
         )
         far = sum(pixels * each for most, each in OF_A_FAR_PIXEL.items() if near > most)
-        turning = -(-self.real[0] * self.g.W // self.lanes) * self.lanes * OF_A_TURN
+        turning = -(-self.real[0] * self.g.W // self.lanes) * self.lanes * self.trades * OF_A_TRADE
         tiles = self.g.group_filters * runs.cycles(partial(self.cycles_of_a_tile, runs))
-        return tiles + turning + far + CYCLES_OF_A_UNIT
+        return tiles + turning + far + OF_A_BLOCK
 
     def cycles_of_a_tile(self, runs: Runs, pixels: int) -> float:
         """Estimate the cycles of a tile or a tail."""
-        # A vector trades with another as often as lanes can be halved; where half of the pixels would be thrown away, half as often.
-        trades = (
-            -(-pixels // self.lanes) * self.lanes * (self.lanes.bit_length() - 1) // (1 + (2 * pixels <= self.lanes))
-        )
+        # Where half of the pixels would be thrown away, so are half of the trades.
+        trades = -(-pixels // self.lanes) * self.lanes * self.trades // (1 + (2 * pixels <= self.lanes))
         taps = self.g.K * (OF_A_TAP[0] * pixels + OF_A_TAP[1])
         cut = self.lanes * OF_A_LANE_CUT * (runs.pixels > runs.rows * self.g.OW)
         return taps + OF_A_TILE[0] * pixels + OF_A_TILE[1] + trades + cut

@@ -102,9 +102,9 @@ class Layout:
     @property
     def tail(self) -> str:
         """What to say of the last tile, where it is another."""
-        tail = self.choice[-1]
-        if self.method == "filterwise":
-            return f", the last one {tail} rows" if tail < self.tile.rows else ""
+        *_, tail = self.choice
+        if self.method in ("filterwise", "depthwise"):
+            return f", the last one {tail} rows" if len(self.choice) == 3 and tail < self.tile.rows else ""
         return f", the last of a band {tail} vector(s) wide" if tail < self.tile.vectors else ""
 
     @cached_property

@@ -331,6 +331,21 @@ def test_a_kernel_refuses_elements_of_another_size(position: int) -> None:
         workspace.run(layout.entry, tuple(operands))
 
 
+@pytest.mark.kernels
+def test_a_kernel_refuses_a_result_that_lies_among_what_it_reads() -> None:
+    case = EVERY_CASE["pointwise"]
+    x, weight, _ = dense(case)
+    layout = plan_of(case, (x, weight, None), "direct").layout
+    room = np.zeros(x.size + case.geometry.P, x.dtype)
+    room[: x.size] = x.reshape(-1)
+    packed, none = layout.pack(weight), np.empty(0, x.dtype)
+    workspace = Workspace.of(1, layout.scratch, layout.dtype)
+    workspace.run(layout.entry, (room[: x.size], packed, none, room[x.size :]))
+    assert bits(room[x.size :].reshape(case.geometry.y_shape)) == bits(run(case, (x, weight, None), "direct"))
+    with pytest.raises(ValueError, match="a kernel was given a result to write that lies among what it reads"):
+        workspace.run(layout.entry, (room[: x.size], packed, none, room[x.size - 1 : -1]))
+
+
 # Output rows and columns, the stride, and the pixels of a tile and of the last one: a part of a row, some rows that all are tiled by, and
 # rows with others left.
 PIXELS_OF_TILES = {

@@ -24,6 +24,21 @@ def test_a_plan_refuses_other_shapes_and_types() -> None:
     assert plan(ones(1, 2, 5, 5, dtype="float16")).dtype == np.float32
 
 
+@pytest.mark.parametrize("num_threads", [1, 2])
+@pytest.mark.parametrize("first", [0, 1, 15, 16])
+def test_a_plan_refuses_a_result_that_lies_in_its_input(first: int, num_threads: int) -> None:
+    plan = nc.plan_conv2d((1, 1, 4, 4), ones(1, 1, 1, 1), num_threads=num_threads)
+    room = np.arange(32, dtype=np.float32)
+    x, out = room[:16].reshape(1, 1, 4, 4), room[first : first + 16].reshape(1, 1, 4, 4)
+    if first == 16:
+        assert plan(x, out) is out
+        assert out.tolist() == x.tolist()
+    else:
+        with pytest.raises(ValueError, match=r"plan: out of shape \(1, 1, 4, 4\) overlaps an input"):
+            plan(x, out)
+        assert room.tolist() == list(range(32))
+
+
 def test_a_plan_says_what_it_is() -> None:
     plan = nc.plan_conv2d((1, 2, 5, 5), ones(3, 2, 3, 3), method="direct", num_threads=1)
     assert repr(plan) == "<Conv2dPlan (1, 2, 5, 5) -> (1, 3, 3, 3), float32, direct, 1 thread(s)>"

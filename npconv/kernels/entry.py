@@ -25,10 +25,13 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 # What an array that NumPy makes may have: its description is written by its own number of axes.
 MOST_AXES = 64
+# What is said of operands that are refused. A user's were looked at before, and told in other words what to do.
+OTHER_ARRAYS = "a kernel was given other arrays than it was compiled for"
+AMONG_OPERANDS = "a kernel was given a result to write that lies among what it reads"
 
 
 class Entry(NamedTuple):
-    """The way into a driver: ``enter((job, own, operands))``.
+    """The way into a driver: ``enter((job, own, operands))``, which refuses operands of other elements, and a result that lies among them.
 
     Attributes
     ----------
@@ -111,22 +114,33 @@ def unbox_arguments(typ, passed, c):
     job, own, operands = (c.pyapi.tuple_getitem(passed, i) for i in range(3))
     given.job, _, not_job = described(c, job, types.int64)
     given.own, _, not_own = described(c, own, types.int64)
-    wrong = c.builder.or_(not_job, not_own)
+    other, spans = c.builder.or_(not_job, not_own), []
     for i, operand in enumerate(typ.operands):
-        address, size, other = described(c, c.pyapi.tuple_getitem(operands, i), operand.dtype)
+        address, size, other_array = described(c, c.pyapi.tuple_getitem(operands, i), operand.dtype)
         setattr(given, f"address{i}", address)
         setattr(given, f"size{i}", size)
-        wrong = c.builder.or_(wrong, other)
-    with c.builder.if_then(wrong, likely=False):
-        c.pyapi.err_set_string("PyExc_TypeError", "a kernel was given other arrays than it was compiled for")
-    return NativeValue(given._getvalue(), is_error=wrong)
+        spans.append((address, c.builder.add(address, c.builder.mul(size, bytes_of(operand.dtype)))))
+        other = c.builder.or_(other, other_array)
+    among = cgutils.false_bit
+    *read, (begin, end) = spans
+    for first, last in read:
+        meet = c.builder.and_(c.builder.icmp_unsigned("<", begin, last), c.builder.icmp_unsigned("<", first, end))
+        among = c.builder.or_(among, meet)
+    for wrong, kind, text in (other, "TypeError", OTHER_ARRAYS), (among, "ValueError", AMONG_OPERANDS):
+        with c.builder.if_then(wrong, likely=False):
+            c.pyapi.err_set_string(f"PyExc_{kind}", text)
+    return NativeValue(given._getvalue(), is_error=c.builder.or_(other, among))
+
+
+def bytes_of(dtype):
+    return ir.Constant(INT64, dtype.bitwidth // 8)
 
 
 def described(c, operand, dtype):
     array = c.context.make_array(types.Array(dtype, MOST_AXES, "C"))(c.context, c.builder)
     error = c.pyapi.numba_array_adaptor(operand, c.builder.bitcast(array._getpointer(), c.pyapi.voidptr))
-    itemsize = ir.Constant(INT64, dtype.bitwidth // 8)
-    wrong = c.builder.or_(cgutils.is_not_null(c.builder, error), c.builder.icmp_signed("!=", array.itemsize, itemsize))
+    other_size = c.builder.icmp_signed("!=", array.itemsize, bytes_of(dtype))
+    wrong = c.builder.or_(cgutils.is_not_null(c.builder, error), other_size)
     return c.builder.ptrtoint(array.data, INT64), array.nitems, wrong
 
 
@@ -155,7 +169,7 @@ class Taken:
 
 def flat_array(context, builder, typ, address, size):
     array = context.make_array(typ)(context, builder)
-    itemsize = ir.Constant(INT64, typ.dtype.bitwidth // 8)
+    itemsize = bytes_of(typ.dtype)
     data = builder.inttoptr(address, array.data.type)
     populate_array(array, data=data, shape=[size], strides=[itemsize], itemsize=itemsize, meminfo=None)
     return array._getvalue()
@@ -164,6 +178,8 @@ def flat_array(context, builder, typ, address, size):
 def hand_over(arguments):
     """Call the driver that a job begins with: the twin of a call by its address."""
     (driver, *head), own, (*read, y) = arguments
+    if any(np.shares_memory(operand, y) for operand in read):
+        raise ValueError(AMONG_OPERANDS)
     views = [operand.reshape(-1) for operand in read]
     for view in views:
         view.setflags(write=False)

@@ -22,6 +22,7 @@ from bench.report import Bar, Report, Table
 from bench.strip import write_package
 from bench.worker import working
 from npconv.kernels.calls import TileKernel
+from npconv.kernels.entry import Entry
 from npconv.layouts import Layout
 from npconv.memory import aligned
 from npconv.workspace import Workspace
@@ -46,6 +47,8 @@ class Call:
     counted: Callable[[], None]
     uncounted: Callable[[], None]
     workspace: Workspace
+    # With the tables that a job holds the addresses of.
+    entries: tuple[Entry, Entry]
 
     @classmethod
     def of(cls, layout: Layout, x: Array, weight: Array, y: Array) -> "Call":
@@ -56,11 +59,9 @@ class Call:
         )
         workspace = Workspace.of(1, layout.scratch, layout.dtype)
         operands = x, layout.pack(weight), np.empty(0, layout.dtype), y
-        counted, uncounted = (
-            partial(of.entry.enter, (of.entry.job, workspace.own[0], operands))
-            for of in (layout, dataclasses.replace(layout, kernel=twin(layout.kernel), parts=parts))
-        )
-        return cls(counted, uncounted, workspace)
+        entries = layout.entry, dataclasses.replace(layout, kernel=twin(layout.kernel), parts=parts).entry
+        counted, uncounted = (partial(of.enter, (of.job, workspace.own[0], operands)) for of in entries)
+        return cls(counted, uncounted, workspace, entries)
 
     def run(self, kernel: Callable[[], None]) -> float:
         """Run one of the two kernels and return its seconds."""

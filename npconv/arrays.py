@@ -220,16 +220,18 @@ def as_out(operation: str, out: object, shape: Shape, dtype: DType, inputs: Iter
     >>> as_out("conv2d", None, (1, 2, 3, 3), np.dtype("float32"), ()).shape
     (1, 2, 3, 3)
     """
-    # What is nearly always given is seen at once: a small layer takes less time than its checks.
-    if type(out) is np.ndarray and out.dtype == dtype and out.shape == shape and out.flags.carray:
-        for operand in inputs:
-            if operand is not None and np.shares_memory(out, operand):
-                break
-        else:
-            return out
-    dtype = _native(dtype)
     if out is None:
-        return allocated(operation, "the result", shape, dtype)
+        return allocated(operation, "the result", shape, _native(dtype))
+    # What is nearly always given is seen at once: a small layer takes less time than its checks.
+    if (
+        type(out) is np.ndarray
+        and out.dtype == dtype
+        and out.shape == shape
+        and out.flags.carray
+        and _shared(out, inputs) is None
+    ):
+        return out
+    dtype = _native(dtype)
     # A subclass may carry a mask or a unit that would be wrong afterwards; its plain view is the caller's to make.
     if type(out) is not np.ndarray and type(out) is not np.memmap:
         fix = "out.view(np.ndarray)" if isinstance(out, np.ndarray) else f"out=np.empty({shape}, np.{dtype.name})"

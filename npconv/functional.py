@@ -278,17 +278,16 @@ def _convolve(
     out: Any, return_counts: bool, shuffle_groups: int = 1,
 ) -> Any:  # fmt: skip
     x, weight = as_array(operation, "x", x), as_array(operation, "weight", weight)
-    given = None if bias is None else as_array(operation, "bias", bias)
-    operands = (weight,) if given is None else (weight, given)
-    options = repr((stride, padding, dilation, groups, method, shuffle_groups))
-    key, plan = find_plan(operands, x.shape, x.dtype, options, get_num_threads())
+    operands = (weight,) if bias is None else (weight, as_array(operation, "bias", bias))
+    options = stride, padding, dilation, groups, method, shuffle_groups
+    key, plan = find_plan(operands, options, x.shape, x.dtype, get_num_threads())
     if plan is None:
         geometry = conv2d_geometry(
             x.shape, weight.shape, stride=stride, padding=padding, dilation=dilation, groups=groups, operation=operation
         )
         y, plan = _planned(operation, geometry, x, operands, out, method, shuffle_groups, key)
     else:
-        y = as_out(operation, out, plan.geometry.y_shape, plan.dtype, (x, weight, given))
+        y = as_out(operation, out, plan.geometry.y_shape, plan.dtype, (x, *operands))
     counts = plan.run(x, y, counted=return_counts or is_counting(), weight=weight)
     return _handed_over(operation, plan.method, x, weight, y, counts, return_counts)
 
@@ -318,7 +317,7 @@ def _separate(
     depthwise = as_array(operation, "depthwise_weight", depthwise_weight)
     given = None if bias is None else as_array(operation, "bias", bias)
     operands = (depthwise, pointwise) if given is None else (depthwise, pointwise, given)
-    key, plan = find_plan(operands, operation, x.shape, x.dtype, repr(options), get_num_threads())
+    key, plan = find_plan(operands, options, operation, x.shape, x.dtype, get_num_threads())
     if plan is None:
         dtypes = result_dtypes(operation, result_dtypes(operation, x.dtype, depthwise.dtype)[0], pointwise.dtype)
         geometries = _separated(operation, x.shape, depthwise.shape, pointwise.shape, options)

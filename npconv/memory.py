@@ -19,9 +19,6 @@ LINE_BYTES = 64
 # Bytes of an array that is read or written for longer than it takes to find out where it begins.
 WORTH_ALIGNING = 32 * 1024
 
-_memcmp = ctypes.CDLL(None if os.name == "posix" else "msvcrt").memcmp
-_memcmp.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
-
 
 def check_room(operation: str, what: str, shape: Shape, dtype: DType) -> None:
     """Raise an error if this machine cannot hold an array; a system that overcommits memory would kill us later.
@@ -58,7 +55,9 @@ def check_room(operation: str, what: str, shape: Shape, dtype: DType) -> None:
 
 def allocated(operation: str, what: str, shape: Shape, dtype: DType) -> Array:
     """Return an uninitialised array, or say why there is no room for it."""
-    check_room(operation, what, shape, dtype)
+    # There is room for little, and nothing to find out.
+    if not 0 < math.prod(shape) * dtype.itemsize < WORTH_ALIGNING:
+        check_room(operation, what, shape, dtype)
     try:
         return empty(shape, dtype)
     except MemoryError:
@@ -84,11 +83,6 @@ def address_of(array: Array) -> int:
         return ctypes.addressof(ctypes.c_char.from_buffer(buffer))
     except (TypeError, ValueError):
         return array.ctypes.data
-
-
-def same_bytes(address: int, other: int, size: int) -> bool:
-    """Return whether so many bytes are the same at two addresses; other threads may run meanwhile."""
-    return not _memcmp(address, other, size)
 
 
 def _no_room(operation: str, what: str, shape: Shape, dtype: DType, limit: str) -> MemoryError:

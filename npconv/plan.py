@@ -223,7 +223,7 @@ class Conv2dPlan:
         """
         if not y.size:
             return OpCount() if counted else None
-        inputs = x if x.dtype == self._accumulator and x.flags.carray else in_order(x, self._accumulator)
+        inputs = in_order(x, self._accumulator)
         sums = y if self._in_place else np.empty(y.size, self._accumulator)
         packed = self._packed(weight) if self._weight is None else self._weight
         tallied = self._workspaces.run(self.layout.entry, (inputs, packed, self._terms, sums), counted)

@@ -142,10 +142,8 @@ def im2col(
     g = simplified(geometry)
     rows = x.shape[1] * geometry.KH * geometry.KW
     columns = as_out("im2col", None, (g.N, rows, geometry.OH * geometry.OW), x.dtype, (x,))
-    bits = UNSIGNED[x.dtype.itemsize]
-    units = g.N * rows
-    sizes = (units, g.H, g.W, g.KH, g.KW, g.OH, g.OW, *g.stride, *g.dilation, g.padding[0][0], g.padding[1][0])
-    moved = _share_units(unfold, bits, sizes, _spans(g), in_order(x, x.dtype), columns, columns.size)
+    entry = _windows_entry(unfold, UNSIGNED[x.dtype.itemsize], g.N * rows, g)
+    moved = _share_units(entry, in_order(x, x.dtype), columns, columns.size)
     _record("im2col", "im2col", x, columns, moved=moved[MOVED])
     return columns
 
@@ -202,10 +200,8 @@ def col2im(
     dtype, accumulator = result_dtypes("col2im", columns.dtype, columns.dtype)
     x = as_out("col2im", None, geometry.x_shape, dtype, (columns,))
     sums = np.zeros(x.size, accumulator)
-    sizes = (
-        geometry.N * geometry.C, g.H, g.W, g.KH, g.KW, g.OH, g.OW, *g.stride, *g.dilation, g.padding[0][0], g.padding[1][0],
-    )  # fmt: skip
-    tally = _share_units(fold, accumulator, sizes, _spans(g), in_order(columns, accumulator), sums, columns.size)
+    entry = _windows_entry(fold, accumulator, geometry.N * geometry.C, g)
+    tally = _share_units(entry, in_order(columns, accumulator), sums, columns.size)
     with np.errstate(over="ignore"):
         x[...] = sums.reshape(x.shape)
     _record("col2im", "col2im", columns, x, add=tally[ADD])
@@ -214,53 +210,52 @@ def col2im(
 
 def _shuffled(operation: str, x: Any, groups: int, *, inverse: bool) -> Array:
     x = as_array(operation, "x", x)
-    if x.ndim != 4:
+    entry = _shuffle_entry(operation, x.shape, x.dtype.itemsize, index(operation, "groups", groups, 1), inverse)
+    y = as_out(operation, None, x.shape, x.dtype, (x,))
+    tally = _share_units(entry, in_order(x, x.dtype), y, y.size)
+    _record(operation, "shuffle", x, y, moved=tally[MOVED])
+    return y
+
+
+# To check an image, to lay out its work and to find the way into the kernel takes longer than to move a small one.
+@functools.lru_cache(maxsize=128)
+def _shuffle_entry(operation: str, shape: Numbers, itemsize: int, groups: int, inverse: bool) -> Entry:
+    """Return the way into the kernel that shuffles images of a shape, if there is one."""
+    if len(shape) != 4:
         raise ValueError(
-            f"{operation}: x has {x.ndim} axes, but needs 4: (N, C, H, W). Did you forget the batch axis?\n        (x {x.shape})"
+            f"{operation}: x has {len(shape)} axes, but needs 4: (N, C, H, W). Did you forget the batch axis?\n        (x {shape})"
         )
-    groups = index(operation, "groups", groups, 1)
-    N, C, H, W = x.shape
+    N, C, H, W = shape
     if 0 in (C, H, W):
         raise ValueError(
             f"{operation}: x has an axis of no elements, but only the batch axis N may be empty. Did you mean x[:0]?"
-            f"\n        (x {x.shape}, groups={groups})"
+            f"\n        (x {shape}, groups={groups})"
         )
     if C % groups:
         raise ValueError(
             f"{operation}: x has {C} channels, which {groups} groups do not divide. Choose a divisor of {C}."
-            f"\n        (x {x.shape}, groups={groups})"
+            f"\n        (x {shape}, groups={groups})"
         )
-    y = as_out(operation, None, x.shape, x.dtype, (x,))
-    bits = UNSIGNED[x.dtype.itemsize]
     interleaved = C // groups if inverse else groups
     members, plane = C // interleaved, H * W
     block = max(1, min(members, ELEMENTS_OF_A_UNIT // (interleaved * plane)))
     blocks = -(-members // block)
     sizes = (N * blocks, interleaved, members, plane, blocks, block)
-    tally = _share_units(shuffle, bits, sizes, (), in_order(x, x.dtype), y, y.size)
-    _record(operation, "shuffle", x, y, moved=tally[MOVED])
-    return y
-
-
-def _spans(geometry: Geometry) -> Numbers:
-    return tuple(n for axis in axis_spans(geometry) for span in axis for n in span)
+    return Entry.of(shuffle, (sizes,), UNSIGNED[itemsize], reads=1)
 
 
 @functools.lru_cache(maxsize=128)
-def _entry(kernel: Any, dtype: np.dtype[Any], sizes: Numbers, spans: Numbers) -> Entry:
-    """Return the way into a kernel; to find it takes longer than to move a small image."""
-    return Entry.of(kernel, (sizes, table(spans)) if spans else (sizes,), dtype, reads=1)
+def _windows_entry(kernel: Any, dtype: np.dtype[Any], units: int, g: Geometry) -> Entry:
+    """Return the way into a kernel that moves or adds what lies under windows."""
+    sizes = (units, g.H, g.W, g.KH, g.KW, g.OH, g.OW, *g.stride, *g.dilation, g.padding[0][0], g.padding[1][0])
+    spans = tuple(n for axis in axis_spans(g) for span in axis for n in span)
+    return Entry.of(kernel, (sizes, table(spans)), dtype, reads=1)
 
 
-def _share_units(
-    kernel: Any, dtype: np.dtype[Any], sizes: Numbers, spans: Numbers, source: Array, target: Array, elements: int
-) -> list[int]:
-    """Run a kernel that needs no scratch, in helpers too if there is enough to do; return what it tallied, if anybody wants to know.
-
-    Elements are seen as of type `dtype`, which has their size.
-    """
+def _share_units(entry: Entry, source: Array, target: Array, elements: int) -> list[int]:
+    """Run a kernel that needs no scratch, in helpers too if there is enough to do; return what it tallied, if anybody wants to know."""
     threads = get_num_threads() if elements > ELEMENTS_WORTH_A_THREAD else 1
-    return _workspaces(threads).run(_entry(kernel, dtype, sizes, spans), (source, target), is_counting())
+    return _workspaces(threads).run(entry, (source, target), is_counting())
 
 
 def _record(operation: str, method: str, x: Array, y: Array, **tallied: Any) -> None:

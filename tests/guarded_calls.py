@@ -144,22 +144,20 @@ def move(geometry: Geometry, *, at_end: bool) -> None:
     ]
     share_units = rearrange._share_units
 
-    def between_pages(
-        kernel: Any, dtype: Any, sizes: Any, spans: Any, source: Array, target: Array, elements: int
-    ) -> list[int]:
+    def between_pages(entry: Any, source: Array, target: Array, elements: int) -> list[int]:
         written = guarded(target, at_end=at_end)
-        done = share_units(kernel, dtype, sizes, spans, guarded(source, at_end=at_end), written, elements)
+        done = share_units(entry, guarded(source, at_end=at_end), written, elements)
         target[...] = written.reshape(target.shape)
         return done
 
     for call in calls:
         expected = call()
-        rearrange._entry.cache_clear()
+        rearrange._windows_entry.cache_clear()
         with mock.patch.multiple(
             rearrange, _share_units=between_pages, table=lambda values: guarded(table(values), at_end=at_end)
         ):
             assert np.array_equal(call(), expected)
-        rearrange._entry.cache_clear()
+        rearrange._windows_entry.cache_clear()
 
 
 def pack(draw: random.Random, *, at_end: bool) -> None:

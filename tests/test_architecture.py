@@ -67,7 +67,7 @@ FLOORS = [
     {"kernels.calls", "kernels.sharing", "kernels.turning"},
     {"kernels.compile"},
     {"kernels.entry"},
-    {"kernels.tile"},
+    {"kernels.comparing", "kernels.tile"},
     {"kernels.packing", "kernels.planes", "kernels.work"},
     {
         *("kernels.channelwise", "kernels.columns", "kernels.depthwise", "kernels.direct", "kernels.filterwise"),

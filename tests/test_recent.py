@@ -76,6 +76,38 @@ def test_options_that_are_equal_but_not_alike_are_checked() -> None:
         nc.conv2d(X, weight, groups=True)
 
 
+def test_options_in_lists_and_in_tuples_made_anew_are_recognised() -> None:
+    weight = np.ones((2, 4, 1, 1), np.float32)
+    stride = [1, 1]
+    found = plans_of(*[lambda: nc.conv2d(X, weight, stride=stride)] * 4)
+    assert [plan is not None for plan in found] == [False, False, True, True]
+    expected = nc.conv2d(X, weight, stride=(2, 1))
+    stride[0] = 2
+    assert np.array_equal(nc.conv2d(X, weight, stride=stride), expected)
+    found = plans_of(*[lambda: nc.conv2d(X, weight, stride=tuple(stride))] * 4)
+    assert [plan is not None for plan in found] == [False, False, True, True]
+
+
+def test_an_array_that_takes_another_form_or_place_is_not_what_it_was() -> None:
+    weight = np.arange(32.0, dtype=np.float32).reshape(2, 4, 2, 2)
+
+    def call(weight: Any) -> Any:
+        def compared() -> None:
+            assert np.array_equal(nc.conv2d(X, weight), nc.plan_conv2d(X.shape, weight)(X))
+
+        return compared
+
+    def turn() -> None:
+        weight.shape = (2, 4, 4, 1)
+        weight.shape = (2, 4, 1, 4)
+        weight.shape = (8, 4, 1, 1)
+        call(weight)()
+
+    copy = weight.copy()
+    found = plans_of(*[call(weight)] * 3, *[call(copy)] * 3, call(weight), turn)
+    assert [plan is not None for plan in found] == [False, False, True] * 2 + [True, False]
+
+
 def test_other_shapes_types_and_threads_have_other_plans() -> None:
     weight = np.ones(16, np.float32)
     views = [weight.reshape(2, 4, 1, 2), weight.reshape(2, 4, 2, 1), weight.view(np.int32).reshape(4, 4, 1, 1)]

@@ -112,11 +112,11 @@ class ArgumentsModel(models.StructModel):
 def unbox_arguments(typ, passed, c):
     given = cgutils.create_struct_proxy(typ)(c.context, c.builder)
     job, own, operands = (c.pyapi.tuple_getitem(passed, i) for i in range(3))
-    given.job, _, not_job = described(c, job, types.int64)
-    given.own, _, not_own = described(c, own, types.int64)
+    given.job, _, not_job = place(c, job, types.int64)
+    given.own, _, not_own = place(c, own, types.int64)
     other, spans = c.builder.or_(not_job, not_own), []
     for i, operand in enumerate(typ.operands):
-        address, size, other_array = described(c, c.pyapi.tuple_getitem(operands, i), operand.dtype)
+        address, size, other_array = place(c, c.pyapi.tuple_getitem(operands, i), operand.dtype)
         setattr(given, f"address{i}", address)
         setattr(given, f"size{i}", size)
         spans.append((address, c.builder.add(address, c.builder.mul(size, bytes_of(operand.dtype)))))
@@ -136,12 +136,17 @@ def bytes_of(dtype):
     return ir.Constant(INT64, dtype.bitwidth // 8)
 
 
-def described(c, operand, dtype):
-    array = c.context.make_array(types.Array(dtype, MOST_AXES, "C"))(c.context, c.builder)
-    error = c.pyapi.numba_array_adaptor(operand, c.builder.bitcast(array._getpointer(), c.pyapi.voidptr))
+def place(c, operand, dtype):
+    array, not_array = described(c, operand)
     other_size = c.builder.icmp_signed("!=", array.itemsize, bytes_of(dtype))
-    wrong = c.builder.or_(cgutils.is_not_null(c.builder, error), other_size)
-    return c.builder.ptrtoint(array.data, INT64), array.nitems, wrong
+    return c.builder.ptrtoint(array.data, INT64), array.nitems, c.builder.or_(not_array, other_size)
+
+
+def described(c, operand):
+    """Emit what describes an array as Numba sees it, and says whether it is none."""
+    array = c.context.make_array(types.Array(types.uint8, MOST_AXES, "C"))(c.context, c.builder)
+    error = c.pyapi.numba_array_adaptor(operand, c.builder.bitcast(array._getpointer(), c.pyapi.voidptr))
+    return array, cgutils.is_not_null(c.builder, error)
 
 
 class Taken:

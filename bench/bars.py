@@ -95,8 +95,9 @@ def together(rows: Sequence[Row], *, judged: bool) -> list[Bar]:
         asked = f"float32 layers above {SHORT * 1e6:.0f} us: none below {LOWEST}, {on}"
         found.append(lowest(asked, long, LOWEST, judged=judged))
         found.append(peak_bar(single, on, judged=judged))
-    found.append(threads_bar(rows, judged=judged))
-    found.append(scaling_bar(rows, judged=judged))
+    for dtype in sorted({row.dtype for row in rows}):
+        of_type = [row for row in rows if row.dtype == dtype]
+        found += [threads_bar(of_type, dtype, judged=judged), scaling_bar(of_type, dtype, judged=judged)]
     return found
 
 
@@ -141,9 +142,9 @@ def peak_bar(rows: Sequence[Row], on: str, *, judged: bool) -> Bar:
     return Bar(asked, measured, reached == len(large) if judged else None)
 
 
-def threads_bar(rows: Sequence[Row], *, judged: bool) -> Bar:
+def threads_bar(rows: Sequence[Row], dtype: str, *, judged: bool) -> Bar:
     """Return how often more threads are slower than one: in every round, which chance makes of one row in 2**rounds."""
-    asked = "more threads never slower than one in every round of a layer"
+    asked = f"more threads never slower than one in every round of a layer, {dtype}"
     pairs = beside_one_thread(rows)
     if not pairs:
         return Bar(asked, "-", None)
@@ -154,9 +155,9 @@ def threads_bar(rows: Sequence[Row], *, judged: bool) -> Bar:
     return Bar(asked, measured, not slower if judged else None)
 
 
-def scaling_bar(rows: Sequence[Row], *, judged: bool) -> Bar:
+def scaling_bar(rows: Sequence[Row], dtype: str, *, judged: bool) -> Bar:
     """Return how near the gain of more threads comes to that of the loop of the calibration that bounds the layer."""
-    asked = f"layers above {LONG * 1e6:.0f} us: more threads gain at least {SCALING} of what the loops of the calibration gain"
+    asked = f"layers above {LONG * 1e6:.0f} us: more threads gain at least {SCALING} of what the loops of the calibration gain, {dtype}"
     shares = {
         many: one.ours.median / many.ours.median / roof_gain(one, many)
         for many, one in beside_one_thread(rows)
@@ -166,7 +167,7 @@ def scaling_bar(rows: Sequence[Row], *, judged: bool) -> Bar:
         return Bar(asked, "-", None)
     worst = min(shares, key=lambda row: shares[row])
     reached = sum(share >= SCALING for share in shares.values())
-    measured = f"{reached} of {len(shares)} rows; the lowest {shares[worst]:.2f}, {place(worst)}, {worst.dtype}"
+    measured = f"{reached} of {len(shares)} rows; the lowest {shares[worst]:.2f}, {place(worst)}"
     return Bar(asked, measured, reached == len(shares) if judged else None)
 
 

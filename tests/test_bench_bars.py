@@ -60,7 +60,7 @@ def test_two_threads_are_held_to_the_roof_that_bounds_the_layer(
     (bar,) = [bar for bar in bars.together(rows, judged=True) if "calibration gain" in bar.asked]
     assert bar.met is met
     short = [Row(of.layer, (), of.dtype, of.threads, row({OURS: 1e-6}).timings, 1.0, 1.0) for of in rows]
-    assert bars.scaling_bar(short, judged=True).met is None
+    assert bars.scaling_bar(short, "float32", judged=True).met is None
 
 
 @pytest.mark.parametrize(("theirs", "met"), [(1.3, True), (1.1, False)])

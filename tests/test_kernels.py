@@ -300,6 +300,27 @@ def test_no_depth_of_a_panel_changes_a_bit_and_no_place_that_is_fetched_ahead(
 
 
 @pytest.mark.kernels
+@pytest.mark.parametrize("tile", [(2, 1), (3, 2, 1)])
+@pytest.mark.parametrize("abreast", [2, 8])
+@pytest.mark.parametrize("name", ["channels beyond one panel", "pointwise", "padded", "groups"])
+def test_panels_that_are_packed_together_change_no_bit(
+    name: str, abreast: int, tile: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = EVERY_CASE[name]
+    operands = dense(case)
+    monkeypatch.setattr("npconv.layouts.im2col.NEAR_IMAGE_BYTES", -1)
+    monkeypatch.setattr("npconv.layouts.im2col.MOST_ABREAST", abreast)
+    plan, alone = (
+        plan_of(case, operands, "im2col", tile=tile),
+        plan_of(case, operands, "im2col", tile=tile, pieces=2**20),
+    )
+    assert plan.layout.units <= alone.layout.units
+    y, counts = plan(operands[0], return_counts=True)
+    assert bits(y) == bits(run(case, operands, "direct"))
+    assert counts == plan.counts == alone.counts
+
+
+@pytest.mark.kernels
 @pytest.mark.parametrize("weights", [1, 300, 2**20])
 @pytest.mark.parametrize("biased", [True, False])
 @pytest.mark.parametrize("name", ["pointwise", "padded", "strides"])

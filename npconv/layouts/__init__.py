@@ -33,7 +33,7 @@ def lay_out(
     channels of the result are shuffled.
     """
     if method == "im2col":
-        return im2col_layout(geometry, dtype, tile, shuffle)
+        return im2col_layout(geometry, dtype, tile, pieces, shuffle)
     if method == "direct":
         return direct_layout(geometry, dtype, tile, pieces, shuffle)
     if method == "filterwise":

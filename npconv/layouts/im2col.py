@@ -24,10 +24,15 @@ from npconv.layouts.planes import CYCLES_OF_A_RUN, CYCLES_OF_A_UNIT, FAR_BYTES, 
 # A panel shares a cache with the weights that stream past it: the first-level one, where sums go to memory and back for each few channels;
 # or the second-level one, with the next taps asked for while these are multiplied.
 NEAR_PANEL_BYTES, FAR_PANEL_BYTES = 24 * 1024, 256 * 1024
-# Of a larger result the second-level cache does not hold what the tiles before have fetched.
-NEAR_BYTES = 5 * 1024 * 1024
-# Cycles for each byte of a result that the second-level cache does not hold: a panel writes to all planes, and no CPU guesses where next.
-CYCLES_OF_A_FAR_BYTE = 0.09
+# Of a larger result the second-level cache does not hold what the tiles before have fetched, and of a larger image nothing.
+NEAR_BYTES, NEAR_IMAGE_BYTES = 5 * 1024 * 1024, 6 * 1024 * 1024
+# Panels of such an image that are packed together at most, and their bytes.
+MOST_ABREAST, ABREAST_BYTES = 8, 1024 * 1024
+# Cycles for each byte of a result that the second-level cache does not hold, in tiles one vector wide: a panel writes to all planes, and no
+# CPU guesses where next.
+CYCLES_OF_A_FAR_BYTE = 0.27
+# And for each byte of such weights, once for each panel.
+CYCLES_OF_A_WEIGHT_BYTE = 0.02
 # Cycles to pack a vector of neighbours, and to take up the sums of a tile where the panel before left them. Fitted to the layers of
 # published networks.
 CYCLES_OF_A_VECTOR = 4.5
@@ -39,9 +44,9 @@ CYCLES_OF_A_SEGMENT = 80
 
 
 def im2col_layout(
-    geometry: Geometry, dtype: np.dtype[Any], tile: tuple[int, ...] | None = None, shuffle: int = 1
+    geometry: Geometry, dtype: np.dtype[Any], tile: tuple[int, ...] | None = None, pieces: int = 1, shuffle: int = 1
 ) -> Layout:
-    """Lay out the matrix product over packed panels."""
+    """Lay out the matrix product over packed panels, each group in at least so many pieces of work where that can be."""
     g = simplified(geometry)
     check_shuffle("im2col", g, shuffle)
     check_taps("im2col", g)
@@ -61,19 +66,28 @@ def im2col_layout(
         apart = min(tiles, g.N) * (plane % width > 0)
         stored = apart * tiling.rows * (1 + width / plane) * CYCLES_OF_A_RUN
         tile_by_tile = tiling.cycles(columns, g.K, packed=True) + tiles * depth(g, tiling, dtype.itemsize)[0]
-        return g.groups * (pack + -(-F // tiling.rows) * (tile_by_tile + stored)) + far_result
+        far = far_result / tiling.vectors + tiles * far_weights
+        return g.groups * (pack + -(-F // tiling.rows) * (tile_by_tile + stored)) + far
 
     far_result = g.P * dtype.itemsize * CYCLES_OF_A_FAR_BYTE if g.P * dtype.itemsize > 2 * FAR_BYTES else 0
+    weights = g.O * g.K * dtype.itemsize
+    far_weights = weights * CYCLES_OF_A_WEIGHT_BYTE if weights > g.groups * FAR_BYTES else 0
     in_vectors = g.stride == (1, 1) and g.W == g.OW and has_sets(g, lanes)
     choices = [tile] if tile else target().tiles(integer=integer)
     tiling = min((Tiling.of(columns, choice, lanes) for choice in choices), key=cost)
     rows, width = tiling.rows, tiling.vectors * lanes
     _, channels, taps_ahead = depth(g, tiling, dtype.itemsize)
-    blocks, tiles = -(-F // rows), tiling.number(columns)
+    blocks, tiles, abreast = -(-F // rows), tiling.number(columns), 1
+    image = g.N * g.C * g.H * g.W * dtype.itemsize
+    if in_vectors and image > NEAR_IMAGE_BYTES:
+        most = min(MOST_ABREAST, ABREAST_BYTES // (g.K * width * dtype.itemsize), tiles // pieces)
+        if most > 1:
+            abreast, channels, taps_ahead = most, g.group_channels, TAPS_AHEAD
+    units = -(-tiles // abreast)
     spans = axis_spans(g)
     sizes = (
-        g.groups * tiles, g.groups, tiles, g.N, g.group_channels, g.H, g.W, F, blocks, g.K, g.OH, g.OW, channels,
-        g.KH, g.KW, *g.stride, *g.dilation, top, left, shuffle, taps_ahead, int(g.P * dtype.itemsize > NEAR_BYTES),
+        g.groups * units, g.groups, units, g.N, g.group_channels, g.H, g.W, F, blocks, g.K, g.OH, g.OW, channels,
+        g.KH, g.KW, *g.stride, *g.dilation, top, left, shuffle, taps_ahead, int(g.P * dtype.itemsize > NEAR_BYTES), abreast,
     )  # fmt: skip
     sets = np.empty((0, 2), np.int64)
     if in_vectors:
@@ -84,13 +98,13 @@ def im2col_layout(
         table(n for axis in spans for span in axis for n in span),
         table(sets.reshape(-1)),
     )
-    scratch = (channels * taps + blocks * rows) * width
+    scratch = (abreast * channels * taps + blocks * rows) * width
     idle = g.groups * tiling.computed(columns) * blocks * rows - g.P
     real_rows, real_columns = (sum(last - first for first, last in axis) for axis in spans)
     moved = g.N * g.C * real_rows * real_columns
     return Layout(
         "im2col", dtype, im2col, tiling.tile(tiling.vectors), tiling.choice, (*tiling.kernels(dtype), sizes, *tables),
-        *in_blocks(g.groups, rows), g.groups * tiles, scratch, idle, moved, cost(tiling),
+        *in_blocks(g.groups, rows), g.groups * units, scratch, idle, moved, cost(tiling),
     )  # fmt: skip
 
 

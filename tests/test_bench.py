@@ -318,7 +318,7 @@ def test_bars_of_the_networks_are_judged_by_thread_count() -> None:
     assert verdicts(rows, "float32 depthwise") == [None, None]
     assert verdicts(rows, "none below") == [False, False]
     assert verdicts([row({OURS: 1e-6, PEERS[0]: 0.5e-6})], "none below") == [None]
-    assert verdicts([row({PEERS[0]: 2.6, OURS: 1.0}, dtype="float64")], "float64") == [True]
+    assert verdicts([row({PEERS[0]: 2.6, OURS: 1.0}, dtype="float64")], "float64 all layers") == [True]
     assert verdicts([row(quick), row(quick, {OURS: 2.0}, layer=POINTWISE)], "float32 all layers") == [False]
     assert [bar.met for bar in bars.together(rows, judged=False)] == [None] * 18
 

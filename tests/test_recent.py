@@ -7,6 +7,7 @@ import pytest
 
 import npconv as nc
 from npconv import recent
+from npconv.kernels.comparing import comparison
 
 X = np.arange(1.0, 37.0, dtype=np.float32).reshape(1, 4, 3, 3)
 
@@ -29,6 +30,21 @@ def plans_of(*calls: Any) -> list[Any]:
     recent._calls.clear()
     recent._calls.update(kept)
     return found
+
+
+@pytest.mark.kernels
+def test_arrays_are_compared_with_their_copies_byte_by_byte() -> None:
+    arrays = np.arange(24.0).reshape(2, 3, 4), np.arange(5, dtype=np.int8)
+    copies = tuple(of.copy() for of in arrays)
+    assert comparison(2)((arrays, copies))
+    arrays[1][-1] = 0
+    assert not comparison(2)((arrays, copies))
+    assert comparison(2)((arrays, (copies[0], np.empty(0))))
+    arrays[0][1, 2, 3] = np.nan
+    assert not comparison(1)((arrays[:1], copies[:1]))
+    wrong: Any = ((None,), copies[:1])
+    with pytest.raises((AttributeError, TypeError)):
+        comparison(1)(wrong)
 
 
 def test_the_third_call_uses_the_plan_of_the_second() -> None:

@@ -93,6 +93,8 @@ def find_plan(operands: tuple[Array, ...], options: tuple[Any, ...], *call: Any)
         key = (addresses, options, *facts, *call)
         recent = _calls.get(key)
         if recent and recent.serves(operands, options):
+            if len(_hints) >= MOST_CALLS:
+                _hints.clear()
             _hints[hint] = recent
             return key, recent.plan
     return key, None

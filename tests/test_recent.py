@@ -240,10 +240,20 @@ def test_calls_long_ago_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [plan is not None for plan in found] == [False, False, True] * 3 + [True, True, False]
 
 
+def test_views_made_anew_for_every_call_are_not_all_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recent, "MOST_CALLS", 3)
+    weight = np.ones((2, 4, 1, 1), np.float32)
+    views = [weight[:] for _ in range(9)]
+    found = plans_of(*[lambda view=view: nc.conv2d(X, view) for view in views])
+    assert [plan is not None for plan in found] == [False, False] + [True] * 7
+    assert 0 < len(recent._hints) <= 3
+
+
 def test_a_forked_child_remembers_nothing() -> None:
     kept = recent._calls.copy()
     lock = recent._lock
     recent._forget()
     assert not recent._calls
+    assert not recent._hints
     assert recent._lock is not lock
     recent._calls.update(kept)

@@ -77,12 +77,10 @@ def im2col_layout(
     tiling = min((Tiling.of(columns, choice, lanes) for choice in choices), key=cost)
     rows, width = tiling.rows, tiling.vectors * lanes
     _, channels, taps_ahead = depth(g, tiling, dtype.itemsize)
-    blocks, tiles, abreast = -(-F // rows), tiling.number(columns), 1
-    image = g.N * g.C * g.H * g.W * dtype.itemsize
-    if in_vectors and image > NEAR_IMAGE_BYTES:
-        most = min(MOST_ABREAST, ABREAST_BYTES // (g.K * width * dtype.itemsize), tiles // pieces)
-        if most > 1:
-            abreast, channels, taps_ahead = most, g.group_channels, TAPS_AHEAD
+    blocks, tiles = -(-F // rows), tiling.number(columns)
+    abreast = panels_abreast(g, tiling, dtype.itemsize, tiles // pieces) if in_vectors else 1
+    if abreast > 1:
+        channels, taps_ahead = g.group_channels, TAPS_AHEAD
     units = -(-tiles // abreast)
     spans = axis_spans(g)
     sizes = (
@@ -116,3 +114,10 @@ def depth(g: Geometry, tiling: Tiling, itemsize: int) -> tuple[float, int, int]:
     from_far = g.K * tiling.vectors * CYCLES_FROM_FAR if deep > near else 0
     far_weights = g.group_filters * g.K * itemsize > FAR_BYTES
     return min((resumed, near, TAPS_AHEAD if far_weights else 0), (resumed_deep + from_far, deep, TAPS_AHEAD))
+
+
+def panels_abreast(g: Geometry, tiling: Tiling, itemsize: int, most: int) -> int:
+    """Return how many panels are packed together: several only of an image that the second-level cache does not hold."""
+    panel = g.K * tiling.vectors * tiling.lanes * itemsize
+    far = g.N * g.C * g.H * g.W * itemsize > NEAR_IMAGE_BYTES
+    return max(1, min(MOST_ABREAST, ABREAST_BYTES // panel, most)) if far else 1

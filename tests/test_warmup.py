@@ -39,7 +39,10 @@ layers = [((1, 6, 9, 20), (8, 3, 3, 3), {"padding": 1, "groups": 2}), ((1, 4, 9,
 seconds = nc.warmup(layers)
 warm = files()
 for x_shape, weight_shape, options in layers:
-    nc.conv2d(np.ones(x_shape, np.float32), np.ones(weight_shape, np.float32), return_counts=True, **options)
+    x, weight = np.ones(x_shape, np.float32), np.ones(weight_shape, np.float32)
+    for bias in (None, np.ones(len(weight), np.float32)):
+        for _ in range(3):
+            nc.conv2d(x, weight, bias, return_counts=True, **options)
 json.dump([seconds, warm, files()], sys.stdout)
 """
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_DISABLE_JIT": "0"}

@@ -31,7 +31,7 @@ MOST_ABREAST, ABREAST_BYTES = 8, 1024 * 1024
 # Cycles for each byte of a result that the second-level cache does not hold, in tiles one vector wide: a panel writes to all planes, and no
 # CPU guesses where next.
 CYCLES_OF_A_FAR_BYTE = 0.27
-# And for each byte of such weights, once for each panel.
+# And for each byte of weights that it does not hold either, once for each panel.
 CYCLES_OF_A_WEIGHT_BYTE = 0.02
 # Cycles to pack a vector of neighbours, and to take up the sums of a tile where the panel before left them. Fitted to the layers of
 # published networks.

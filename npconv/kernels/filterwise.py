@@ -95,7 +95,7 @@ def multiply_band(tile, tail, turn, sizes, offsets, source, x0, w, bias, y, n, g
         k_stop = min(k + depth, K)
         y0 = (n * groups * F + first_plane(g, groups, F, shuffle) + b * width * shuffle) * OH * OW + first * OW
         held = sums - waiting
-        soon = begin_of_block + (TAPS_AHEAD if own else k_stop) * width
+        soon = begin_of_block + (TAPS_AHEAD if own else K + k if given > 0 else k_stop) * width
         share = 0 if own else -(-(k_stop - k) * width // tiles)
         each = width if own else -(-width // tiles)
         for r in range(0, rows, tile_rows):

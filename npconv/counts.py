@@ -291,6 +291,8 @@ class Counting:
 
 
 _active: ContextVar[tuple[Counting, ...]] = ContextVar("npconv_counting", default=())
+# Whether there ever was a block: to ask that is sooner done than to look the context up.
+_begun = False
 
 
 @contextmanager
@@ -317,6 +319,8 @@ def counting() -> Iterator[Counting]:
     >>> [(call.operation, call.y_shape) for call in calls], calls.total.mul
     ([('conv2d', (1, 1, 1, 1))], 4)
     """
+    global _begun
+    _begun = True
     block = Counting()
     _active.set((*_active.get(), block))
     try:
@@ -328,7 +332,7 @@ def counting() -> Iterator[Counting]:
 
 def is_counting() -> bool:
     """Return whether anybody wants records."""
-    return bool(_active.get())
+    return _begun and bool(_active.get())
 
 
 def record(call: CountRecord) -> None:

@@ -65,7 +65,7 @@ def with_plan(line: Line) -> Line:
     # Slower to import than all the rest of this table.
     import numpy as np
 
-    from npconv.plan import choose
+    from npconv.choice import choose
     from npconv.threads import get_num_threads
 
     geometry = line.layer.geometry

@@ -4,72 +4,23 @@ import functools
 from typing import Any, SupportsIndex, TypeAlias
 
 import numpy as np
+from numpy import ndarray
 
 from npconv.arguments import PaddingLike, PairLike, index
 from npconv.arrays import as_array, as_bias, as_out, in_order, result_dtypes
+from npconv.choice import choose, workspaces_of
 from npconv.counts import CountRecord, OpCount, conv2d_counts, is_counting, record
 from npconv.geometry import Geometry, conv2d_geometry
-from npconv.layouts import Layout, NotServedError, lay_out
+from npconv.layouts import NotServedError, lay_out
 from npconv.memory import check_room
+from npconv.reuse import allocated
 from npconv.threads import get_num_threads
 from npconv.useful import useful
-from npconv.workspace import Workspaces
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 METHODS = ("auto", "naive", "im2col", "direct", "filterwise", "depthwise")
-# Threads take units one by one: of many each, and the last to finish is not late by much; of few, and less is copied or read twice.
-UNITS_PER_THREAD = (8, 4, 2, 1)
-# Beyond this many filters for each input channel, a tile of filters reuses the image better than streaming its rows.
-LARGEST_MULTIPLIER = 4
 LARGEST_EXTENT = 2**62
-# Workspaces up to this size outlive their plan, one for each of the most calls that ran at once.
-SPARE_BYTES = 1024 * 1024
-# Cycles to put an element of the result in its place afterwards, where a shuffle is not done on the way to memory.
-CYCLES_OF_A_MOVE = 0.5
-
-
-# A layout may hold sets of lanes, four megabytes of them at worst and some hundred kilobytes where images have 224 x 224 pixels.
-@functools.lru_cache(maxsize=128)
-def choose(
-    geometry: Geometry, dtype: np.dtype[Any], method: str, num_threads: int, shuffle: int = 1
-) -> tuple[Layout, str, int, int]:
-    """Return the layout of a geometry, why it was chosen, the threads it is worth, and groups to shuffle in afterwards, 1 if none."""
-    units = [1] if num_threads == 1 else [each * num_threads for each in UNITS_PER_THREAD]
-    pieces_of_groups = dict.fromkeys(-(-number // max(1, geometry.N * geometry.groups)) for number in units)
-    ways: list[tuple[float, Layout, int]] = []
-    remarks, refusals = [], []
-    for in_store in dict.fromkeys((shuffle, 1)):
-        after = shuffle // in_store
-        for name in ["im2col", "direct", "filterwise", "depthwise"] if method == "auto" else [method]:
-            label = f"{name} and a shuffle" if after > 1 else name
-            try:
-                layout = min(
-                    (lay_out(geometry, dtype, name, pieces, shuffle=in_store) for pieces in pieces_of_groups),
-                    key=lambda layout: layout.cycles_of(num_threads),
-                )
-            except NotServedError as refusal:
-                refusals.append(refusal)
-                remarks.append(f"{label}: no ({str(refusal).split(',')[0].split('.')[0]})")
-            else:
-                cycles = layout.cycles_of(num_threads) + (geometry.P * CYCLES_OF_A_MOVE if after > 1 else 0)
-                ways.append((cycles, layout, after))
-                remarks.append(f"{label} {cycles / 1e6:.3g}")
-    if not ways and method == "auto":
-        return choose(geometry, dtype, "naive", num_threads, shuffle)
-    if not ways:
-        raise refusals[-1]
-    cycles, best, after = min(ways, key=lambda way: way[0])
-    if num_threads > 1 and choose(geometry, dtype, method, 1, shuffle)[0].cycles <= cycles:
-        return choose(geometry, dtype, method, 1, shuffle)
-    why = f"of the estimates in million cycles the least: {', '.join(remarks)}" if method == "auto" else "as asked for"
-    return best, why, min(num_threads, best.units or 1), after
-
-
-def workspaces_of(layout: Layout, num_threads: int) -> Workspaces:
-    """Return the workspaces of a layout: small ones wait for the next plan, too, such as a functional call's."""
-    small = layout.scratch * num_threads * layout.dtype.itemsize <= SPARE_BYTES
-    return Workspaces(num_threads, layout.scratch, layout.dtype, layout.spare if small else None)
 
 
 class Conv2dPlan:
@@ -82,6 +33,8 @@ class Conv2dPlan:
     ----------
     geometry : Geometry
         Shapes and options.
+    y_shape : tuple of int
+        Shape of the result.
     dtype : numpy.dtype
         Type of the result.
     method : str
@@ -115,7 +68,7 @@ class Conv2dPlan:
         keeps: bool = True,
     ) -> None:
         self.geometry = geometry
-        self._x_shape, self._y_shape = geometry.x_shape, geometry.y_shape
+        self._x_shape, self.y_shape = geometry.x_shape, geometry.y_shape
         self.dtype, self._accumulator = dtypes
         if tile is None and pieces is None:
             chosen = choose(geometry, self._accumulator, method, num_threads, shuffle)
@@ -134,8 +87,9 @@ class Conv2dPlan:
         self._terms = in_order(self.layout.pack_bias(terms), self._accumulator)
         self._in_place = self.dtype == self._accumulator and self._shuffle_after == 1
         self._workspaces = workspaces_of(self.layout, self.num_threads)
-        # The weights, where one thread runs one kernel, which writes the result.
-        self._plain = self._weight if self._in_place and self.num_threads == 1 and geometry.P > 0 else None
+        self._empty = geometry.P == 0
+        # The weights, where the kernel is all that has to be run.
+        self._plain = None if self._empty or not self._in_place else self._weight
 
     def _packed(self, weight: Array) -> Array:
         """Return weights in the order in which the kernel reads them."""
@@ -179,24 +133,26 @@ class Conv2dPlan:
         # time than its checks.
         if (
             self._plain is not None
-            and type(x) is type(out) is np.ndarray
-            and x.dtype == self.dtype
-            and out.dtype == self.dtype
+            and type(x) is ndarray
+            and x.dtype is self.dtype
             and x.shape == self._x_shape
-            and out.shape == self._y_shape
             and x.flags.carray
-            and out.flags.carray
+            and (
+                out is None
+                or (type(out) is ndarray and out.dtype is self.dtype and out.shape == self.y_shape and out.flags.carray)
+            )
             and not return_counts
             and not is_counting()
         ):
+            y = allocated("plan", "the result", self.y_shape, self.dtype) if out is None else out
             try:
-                self._workspaces.run(self.layout.entry, (x, self._plain, self._terms, out), False)
+                self._workspaces.run(self.layout.entry, (x, self._plain, self._terms, y), False)
             except ValueError:
                 pass
             else:
-                return out
+                return y
         x = self._checked(x)
-        y = as_out("plan", out, self._y_shape, self.dtype, (x,))
+        y = as_out("plan", out, self.y_shape, self.dtype, (x,))
         counting = is_counting()
         counts = self.run(x, y, counted=return_counts or counting)
         if counting and counts is not None:
@@ -221,7 +177,7 @@ class Conv2dPlan:
 
         A plan that does not keep its weights is given those of this call.
         """
-        if not y.size:
+        if self._empty:
             return OpCount() if counted else None
         inputs = in_order(x, self._accumulator)
         sums = y if self._in_place else np.empty(y.size, self._accumulator)

@@ -6,12 +6,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from npconv.arrays import in_order
+from npconv.choice import UNITS_PER_THREAD, choose, workspaces_of
 from npconv.counts import OpCount, conv2d_counts
 from npconv.geometry import Geometry
 from npconv.layouts import Layout, NotServedError
 from npconv.layouts.separable import OnePass, one_pass, separable_layout
-from npconv.memory import allocated
-from npconv.plan import UNITS_PER_THREAD, choose, make_plan, workspaces_of
+from npconv.plan import make_plan
+from npconv.reuse import allocated
 from npconv.useful import useful
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -70,6 +71,7 @@ class SeparablePlan:
     ) -> None:  # fmt: skip
         self._operation, self._geometries = operation, geometries
         self.geometry = geometries[1]
+        self.y_shape = self.geometry.y_shape
         self.dtype, accumulator = dtypes
         # float16 is rounded between the two, which one pass does not do.
         self._pass = choose_pass(geometries, accumulator, num_threads) if dtypes[0] == dtypes[1] else None

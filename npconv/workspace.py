@@ -33,7 +33,9 @@ class Workspace:
     given : list of tuple
         For each thread what a kernel is given last: the counters, the thread's tally, its scratch and a read-only view of it.
     own : list
-        The same, written down.
+        The same, written down, with the counters before it if a thread is alone: it sets them to zero itself.
+    alone : ndarray of int64, optional
+        The one of a thread that is alone.
     progress : Progress
         Where threads write down how far they are.
     """
@@ -43,6 +45,7 @@ class Workspace:
     none: bytes
     given: list[tuple[Array, ...]]
     own: list[Any]
+    alone: Any
     progress: Progress
 
     @classmethod
@@ -59,16 +62,24 @@ class Workspace:
                 packed.flags.writeable = False
                 memory = written, packed
             given.append((shared, tally, *memory))
+        zeros = counters.reshape(-1)[: counters.size if num_threads == 1 else 0]
         address = address_of(counters)
         progress = Progress(counters, address, address + num_threads * LINE * counters.itemsize)
+        own = [written_down((zeros, *each)) for each in given]
         return cls(
-            counters, counters.data.cast("B"), bytes(counters.nbytes), given, [*map(written_down, given)], progress
+            counters,
+            counters.data.cast("B"),
+            bytes(counters.nbytes),
+            given,
+            own,
+            own[0] if num_threads == 1 else None,
+            progress,
         )
 
     def run(self, entry: Entry, operands: tuple[Array, ...]) -> None:
         """Run a kernel in as many threads as this was made for: operands to read and one to write, C-contiguous, of any axes."""
-        self.counted[:] = self.none
         if len(self.own) > 1:
+            self.counted[:] = self.none
             share(partial(self._run_thread, entry, operands), len(self.own), self.progress)
         else:
             entry.enter((entry.job, self.own[0], operands))
@@ -117,7 +128,11 @@ class Workspaces:
             workspace = self._unused.pop()
         except IndexError:
             workspace = Workspace.of(*self._made_of)
-        workspace.run(entry, operands)
+        # A thread alone goes straight to the kernel: after one that filled the caches, every step on the way is late.
+        if workspace.alone is None:
+            workspace.run(entry, operands)
+        else:
+            entry.enter((entry.job, workspace.alone, operands))
         tallied = workspace.tallied() if counted else NOTHING
         self._unused.append(workspace)
         return tallied

@@ -20,6 +20,7 @@ NETWORK_ROOMS = [room for room in FILES if room.startswith("networks.") and room
 FLOORS = [
     {"arguments"},
     {"figures", "geometry", "memory"},
+    {"reuse"},
     {"arrays", "counts", "reference", "threads"},
     {"judge.call", "judge.formats"},
     {"judge.model", "judge.sums"},
@@ -82,6 +83,7 @@ FLOORS = [
     {"helpers"},
     {"workspace"},
     {"useful"},
+    {"choice"},
     {"plan", "rearrange"},
     {"separable"},
     {"networks.execution"},
@@ -117,7 +119,8 @@ MAY_IMPORT = {
     "counts": {"npconv.arguments", "npconv.geometry"},
     "reference": {"npconv.geometry"},
     "memory": {"numpy"},
-    "arrays": {"npconv.arguments", "npconv.geometry", "npconv.memory", "numpy"},
+    "reuse": {"npconv.memory", "numpy"},
+    "arrays": {"npconv.arguments", "npconv.geometry", "npconv.memory", "npconv.reuse", "numpy"},
     "receptive": {"npconv.arguments", "npconv.geometry", "npconv.networks"},
     "threads": {"npconv.arguments", "npconv.geometry"},
     **{

@@ -154,7 +154,7 @@ def test_planes_of_a_band_do_not_compete_for_one_place_in_the_cache() -> None:
 def test_small_workspaces_outlive_their_plan_and_large_ones_do_not(
     most: int, kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("npconv.plan.SPARE_BYTES", most)
+    monkeypatch.setattr("npconv.choice.SPARE_BYTES", most)
     parts = (
         conv2d_geometry((1, 8, 20, 20), (8, 1, 3, 3), groups=8, padding=1),
         conv2d_geometry((1, 8, 20, 20), (8, 8, 1, 1)),

@@ -6,7 +6,8 @@ alone writes to. Only the operands are looked at in each call, whatever their ax
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numba
 import numpy as np
@@ -30,14 +31,15 @@ OTHER_ARRAYS = "a kernel was given other arrays than it was compiled for"
 AMONG_OPERANDS = "a kernel was given a result to write that lies among what it reads"
 
 
-class Entry(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Entry:
     """The way into a driver: ``enter((job, own, operands))``, which refuses operands of other elements, and a result that lies among them.
 
     Attributes
     ----------
     enter : callable
-        What is called. `own` is what `written_down` makes of counters, tally, and scratch twice if there is some; operands are arrays to
-        read and one to write, C-contiguous and of the size of elements that was said.
+        What is called. `own` is what `written_down` makes of integers that begin as zeros, of counters and tally, and of scratch twice if
+        there is some; operands are arrays to read and one to write, C-contiguous and of the size of elements that was said.
     job : ndarray of int64
         All that stays the same from call to call.
     head : tuple
@@ -182,12 +184,13 @@ def flat_array(context, builder, typ, address, size):
 
 def hand_over(arguments):
     """Call the driver that a job begins with: the twin of a call by its address."""
-    (driver, *head), own, (*read, y) = arguments
+    (driver, *head), (zeros, *own), (*read, y) = arguments
     if any(np.shares_memory(operand, y) for operand in read):
         raise ValueError(AMONG_OPERANDS)
     views = [operand.reshape(-1) for operand in read]
     for view in views:
         view.setflags(write=False)
+    zeros.fill(0)
     driver(*head, *views, y.reshape(-1), *own)
 
 
@@ -201,6 +204,9 @@ def emit_hand_over(context, builder, signature, args):
     typ = signature.args[0]
     given = cgutils.create_struct_proxy(typ)(context, builder, args[0])
     job, own = (Taken(context, builder, address) for address in (given.job, given.own))
+    zeros = builder.inttoptr(own.number(), INT64.as_pointer())
+    with cgutils.for_range(builder, own.number()) as loop:
+        builder.store(ir.Constant(INT64, 0), builder.gep(zeros, [loop.index]))
     function = context.call_conv.get_function_type(types.none, typ.arguments)
     code = builder.inttoptr(job.number(), function.as_pointer())
     operands = [

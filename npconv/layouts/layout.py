@@ -68,7 +68,7 @@ class Layout:
     cycles : float
         Estimated time of one thread.
     spare : list
-        Workspaces that no call uses now; see `npconv.plan`.
+        Workspaces that no call uses now; see `npconv.choice`.
     packing : Layout, optional
         The same for a kernel that is given weights in the order that the user gave them, and packs each of them once, when it meets them.
     """

@@ -1,5 +1,6 @@
 """Convolution and its relatives as functions: check the call, plan it, run it, count it."""
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -9,7 +10,7 @@ from npconv.arrays import as_array, as_bias, as_out, result_dtypes
 from npconv.counts import CountRecord, OpCount, is_counting, record
 from npconv.geometry import Geometry, conv2d_geometry
 from npconv.plan import Conv2dPlan, make_plan
-from npconv.recent import find_plan, plan_anew
+from npconv.recent import find_plan, plan_anew, plan_at_hand
 from npconv.separable import SeparablePlan
 from npconv.threads import get_num_threads
 
@@ -270,76 +271,90 @@ def separable_conv2d(
     >>> y.ravel(), counts.mul
     (array([8., 8., 8.]), 14)
     """
-    return _separate(x, depthwise_weight, pointwise_weight, bias, (stride, padding, dilation), out, return_counts)
+    given, options = (x, depthwise_weight, pointwise_weight, bias), (stride, padding, dilation, get_num_threads())
+    return _separate(given, options, out, return_counts)
 
 
 def _convolve(
     operation: str, x: Any, weight: Any, bias: Any, stride: PairLike, padding: PaddingLike, dilation: PairLike, groups: int, method: str,
     out: Any, return_counts: bool, shuffle_groups: int = 1,
 ) -> Any:  # fmt: skip
-    x, weight = as_array(operation, "x", x), as_array(operation, "weight", weight)
-    operands = (weight,) if bias is None else (weight, as_array(operation, "bias", bias))
-    options = stride, padding, dilation, groups, method, shuffle_groups
-    key, plan = find_plan(operands, options, x.shape, x.dtype, get_num_threads())
+    given: tuple[Any, ...] = x, weight, bias
+    options = stride, padding, dilation, groups, method, shuffle_groups, get_num_threads()
+    y, plan = None, plan_at_hand(given, options)
     if plan is None:
-        geometry = conv2d_geometry(
-            x.shape, weight.shape, stride=stride, padding=padding, dilation=dilation, groups=groups, operation=operation
-        )
-        y, plan = _planned(operation, geometry, x, operands, out, method, shuffle_groups, key)
-    else:
-        y = as_out(operation, out, plan.geometry.y_shape, plan.dtype, (x, *operands))
-    counts = plan.run(x, y, counted=return_counts or is_counting(), weight=weight)
-    return _handed_over(operation, plan.method, x, weight, y, counts, return_counts)
+        given = _operands(operation, ("x", "weight"), given)
+        key, plan = find_plan(given, options)
+        if plan is None:
+            y, plan = _planned(operation, given, options, out, key)
+    if y is None:
+        y = as_out(operation, out, plan.y_shape, plan.dtype, given)
+    counts = plan.run(given[0], y, counted=return_counts or is_counting(), weight=given[1])
+    return y if counts is None else _handed_over(operation, plan.method, given, y, counts, return_counts)
+
+
+def _operands(operation: str, names: Sequence[str], given: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return operands of those names and, last, a bias or None as arrays."""
+    *values, bias = given
+    arrays = [as_array(operation, name, value) for name, value in zip(names, values, strict=True)]
+    return *arrays, None if bias is None else as_array(operation, "bias", bias)
 
 
 def _planned(
-    operation: str, geometry: Geometry, x: Array, operands: tuple[Array, ...], out: Any, method: str, shuffle_groups: int, key: Any
-) -> tuple[Array, Conv2dPlan]:  # fmt: skip
-    """Return where the result goes, and a new plan of the operands, weight and perhaps bias, which is remembered by its key."""
-    dtypes = result_dtypes(operation, x.dtype, operands[0].dtype)
-    as_bias(operation, operands[1] if len(operands) > 1 else None, geometry.O, dtypes[0])
-    y = as_out(operation, out, geometry.y_shape, dtypes[0], (x, *operands))
+    operation: str, given: tuple[Any, ...], options: tuple[Any, ...], out: Any, key: Any
+) -> tuple[Array, Conv2dPlan]:
+    """Return where the result goes, and a new plan of the operands, which is remembered by its key."""
+    x, weight, bias = given
+    stride, padding, dilation, groups, method, shuffle_groups, num_threads = options
+    geometry = conv2d_geometry(
+        x.shape, weight.shape, stride=stride, padding=padding, dilation=dilation, groups=groups, operation=operation
+    )
+    dtypes = result_dtypes(operation, x.dtype, weight.dtype)
+    as_bias(operation, bias, geometry.O, dtypes[0])
+    y = as_out(operation, out, geometry.y_shape, dtypes[0], given)
 
-    def make(weight: Array, bias: Array | None = None, *, keeps: bool) -> Conv2dPlan:
+    def make(weight: Array, bias: Array | None, *, keeps: bool) -> Conv2dPlan:
         terms = as_bias(operation, bias, geometry.O, dtypes[0])
-        threads = get_num_threads()
-        return make_plan(operation, geometry, weight, terms, dtypes, method, threads, shuffle_groups, keeps=keeps)
+        return make_plan(operation, geometry, weight, terms, dtypes, method, num_threads, shuffle_groups, keeps=keeps)
 
-    return y, plan_anew(key, operands, make)
+    return y, plan_anew(key, given, make)
 
 
-def _separate(
-    x: Any, depthwise_weight: Any, pointwise_weight: Any, bias: Any, options: tuple[PairLike, PaddingLike, PairLike], out: Any,
-    return_counts: bool,
-) -> Any:  # fmt: skip
+def _separate(given: tuple[Any, ...], options: tuple[Any, ...], out: Any, return_counts: bool) -> Any:
     operation = "separable_conv2d"
-    x, pointwise = as_array(operation, "x", x), as_array(operation, "pointwise_weight", pointwise_weight)
-    depthwise = as_array(operation, "depthwise_weight", depthwise_weight)
-    given = None if bias is None else as_array(operation, "bias", bias)
-    operands = (depthwise, pointwise) if given is None else (depthwise, pointwise, given)
-    key, plan = find_plan(operands, options, operation, x.shape, x.dtype, get_num_threads())
+    y, plan = None, plan_at_hand(given, options)
     if plan is None:
-        dtypes = result_dtypes(operation, result_dtypes(operation, x.dtype, depthwise.dtype)[0], pointwise.dtype)
-        geometries = _separated(operation, x.shape, depthwise.shape, pointwise.shape, options)
-        as_bias(operation, given, geometries[1].O, dtypes[0])
-        y = as_out(operation, out, geometries[1].y_shape, dtypes[0], (x, depthwise, pointwise, given))
+        given = _operands(operation, ("x", "depthwise_weight", "pointwise_weight"), given)
+        key, plan = find_plan(given, options)
+        if plan is None:
+            y, plan = _separable_plan(operation, given, options, out, key)
+    if y is None:
+        y = as_out(operation, out, plan.y_shape, plan.dtype, given)
+    counts = plan.run(given[0], y, counted=return_counts or is_counting(), pointwise=given[2])
+    return y if counts is None else _handed_over(operation, plan.method, given, y, counts, return_counts)
 
-        def make(depthwise: Array, pointwise: Array, bias: Array | None = None, *, keeps: bool) -> SeparablePlan:
-            terms = as_bias(operation, bias, geometries[1].O, dtypes[0])
-            weights = depthwise, pointwise
-            return SeparablePlan(operation, geometries, weights, terms, dtypes, get_num_threads(), keeps=keeps)
 
-        plan = plan_anew(key, operands, make)
-    else:
-        y = as_out(operation, out, plan.geometry.y_shape, plan.dtype, (x, depthwise, pointwise, given))
-    counts = plan.run(x, y, counted=return_counts or is_counting(), pointwise=pointwise)
-    return _handed_over(operation, plan.method, x, depthwise, y, counts, return_counts)
+def _separable_plan(
+    operation: str, given: tuple[Any, ...], options: tuple[Any, ...], out: Any, key: Any
+) -> tuple[Array, SeparablePlan]:
+    """Return where the result goes, and a new plan of the operands, which is remembered by its key."""
+    x, depthwise, pointwise, bias = given
+    *of_depthwise, num_threads = options
+    dtypes = result_dtypes(operation, result_dtypes(operation, x.dtype, depthwise.dtype)[0], pointwise.dtype)
+    geometries = _separated(operation, x.shape, depthwise.shape, pointwise.shape, of_depthwise)
+    as_bias(operation, bias, geometries[1].O, dtypes[0])
+    y = as_out(operation, out, geometries[1].y_shape, dtypes[0], given)
+
+    def make(depthwise: Array, pointwise: Array, bias: Array | None, *, keeps: bool) -> SeparablePlan:
+        terms = as_bias(operation, bias, geometries[1].O, dtypes[0])
+        return SeparablePlan(operation, geometries, (depthwise, pointwise), terms, dtypes, num_threads, keeps=keeps)
+
+    return y, plan_anew(key, given, make)
 
 
 def _separated(
-    operation: str, x: tuple[int, ...], depthwise: tuple[int, ...], pointwise: tuple[int, ...],
-    options: tuple[PairLike, PaddingLike, PairLike],
-) -> tuple[Geometry, Geometry]:  # fmt: skip
+    operation: str, x: tuple[int, ...], depthwise: tuple[int, ...], pointwise: tuple[int, ...], options: Sequence[Any]
+) -> tuple[Geometry, Geometry]:
     """Return the geometries of both convolutions, from the shapes of arrays."""
     stride, padding, dilation = options
     groups = (x[1] if len(x) == 4 else 1) or 1
@@ -357,8 +372,10 @@ def _separated(
 
 
 def _handed_over(
-    operation: str, method: str, x: Array, weight: Array, y: Array, counts: OpCount | None, return_counts: bool
+    operation: str, method: str, given: tuple[Any, ...], y: Array, counts: OpCount, return_counts: bool
 ) -> Any:
-    if counts is not None and is_counting():
+    """Return what was asked for of a call that counted."""
+    if is_counting():
+        x, weight = given[:2]
         record(CountRecord(operation, method, x.shape, weight.shape, y.shape, counts))
     return (y, counts) if return_counts else y

@@ -11,114 +11,147 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from operator import is_
-from typing import Any, NamedTuple, TypeAlias
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
-from npconv.kernels.comparing import comparison
+from npconv.kernels.comparing import Call, comparison
 from npconv.memory import address_of
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Key: TypeAlias = tuple[Any, ...]
-# Of an operand: shape, strides, type.
-Facts: TypeAlias = tuple[tuple[int, ...], tuple[int, ...], np.dtype[Any]]
+# The operands of a call: x, weights, and a bias or None.
+Given: TypeAlias = tuple[Any, ...]
 
 # Calls that are remembered at most, bytes of the weights of one of them, and of all that is kept for them.
 MOST_CALLS, MOST_BYTES, MOST_BYTES_OF_ALL = 256, 16 * 1024 * 1024, 128 * 1024 * 1024
 # Bytes of weights that are better packed at every call.
 WORTH_PACKING = 256 * 1024
-NOTHING: Array = np.empty(0)
 
 
-class Recent(NamedTuple):
-    """A plan of any kind, and what the operands and options of a call have to be to use it.
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """A plan of any kind, and what a call has to be given to use it.
 
     Attributes
     ----------
     plan : Conv2dPlan or SeparablePlan
         The plan.
-    facts : list of tuple
-        What can be told of its operands without reading them.
-    copies : tuple of ndarray
-        Copies of its operands; an empty one where it does not keep an operand.
+    same : callable
+        What tells whether a call is this one; see `npconv.kernels.comparing`.
+    kept : tuple
+        An array of the form of x, and copies of the other operands, or arrays of their form, or None.
+    sizes : ndarray of int64
+        How many bytes of each are compared: those of the copies.
     options : tuple
         The options of the call.
     """
 
     plan: Any
-    facts: list[Facts]
-    copies: tuple[Array, ...]
+    same: Callable[[Call], bool]
+    kept: Given
+    sizes: Array
     options: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, plan: Any, given: Given, copies: Given, options: tuple[Any, ...]) -> "Recent":
+        """Return what is kept of a call: copies of some operands, and the form of those that have none."""
+        kept = tuple(
+            of if copy is None and of is not None else copy for of, copy in zip(map(_form, given), copies, strict=True)
+        )
+        sizes = np.array([0 if copy is None else copy.nbytes for copy in copies])
+        return cls(plan, comparison(len(kept), len(options)), kept, sizes, options)
 
     @property
     def nbytes(self) -> int:
         """Bytes that are kept: weights as they were given, and packed."""
-        return 2 * sum(of.nbytes for of in self.copies)
+        return 2 * int(self.sizes.sum())
 
-    def serves(self, operands: tuple[Array, ...], options: tuple[Any, ...]) -> bool:
-        """Return whether operands of the same facts hold what was kept, and options that are equal are the same.
+    def serves(self, given: Given, options: tuple[Any, ...]) -> bool:
+        """Return whether operands of the same forms hold what was kept, and options that are equal are written alike.
 
         NaN is what it was, and -0.0 is not 0.0; True and 1.0 are equal to 1, but are not written like it.
         """
-        return comparison(len(operands))((operands, self.copies)) and (
-            all(map(is_, options, self.options)) or repr(options) == repr(self.options)
+        # It does not matter how x lies in memory, unless it is to be found at once.
+        operands = self.kept[:1] + given[1:]
+        return self.same((operands, self.kept, self.sizes, self.options, self.options)) and repr(options) == repr(
+            self.options
         )
 
 
 # None for a call that was seen once: one of which there is no second costs no copy.
 _calls: OrderedDict[Key, Recent | None] = OrderedDict()
-# The same by which array object held the weights: most calls are given the same, and need not ask where it lies.
-_hints: dict[Key, Recent] = {}
+# The last call of those by which array object held the weights: most calls are given the same, and need not ask where it lies.
+_hints: dict[int, Recent] = {}
 _lock = threading.Lock()
 
 
-def find_plan(operands: tuple[Array, ...], options: tuple[Any, ...], *call: Any) -> tuple[Key, Any]:
+def plan_at_hand(given: tuple[Any, ...], options: tuple[Any, ...]) -> Any:
+    """Return the plan of the last call that was given this array of weights, if all else is what it was; else None.
+
+    Operands are x, weights and a bias or None; each option has to be the very object that it was.
+    """
+    recent = _hints.get(id(given[1]))
+    if recent is not None and recent.same((given, recent.kept, recent.sizes, options, recent.options)):
+        return recent.plan
+    return None
+
+
+def find_plan(given: Given, options: tuple[Any, ...]) -> tuple[Key, Any]:
     """Return what calls have in common that can share a plan, and the plan of such a call before if what it keeps is what it was.
 
     In common they have where those operands lie that the plan keeps, equal options, and all else that a plan depends on.
     """
-    facts = [(of.shape, of.strides, of.dtype) for of in operands]
-    hint = id(operands[0]), call
-    recent = _hints.get(hint)
-    if recent and recent.facts == facts and recent.serves(operands, options):
-        return (), recent.plan
+    x, *operands = given
+    at_hand = True
     try:
         hash(options)
     except TypeError:
-        options = (repr(options),)
-    where = tuple(map(address_of, operands))
-    few = tuple(0 if _many(of) else address for of, address in zip(operands, where, strict=True))
+        options, at_hand = (repr(options),), False
+    forms = tuple(of if of is None else (of.shape, of.strides, of.dtype) for of in operands)
+    where = tuple(0 if of is None else address_of(of) for of in operands)
+    few = tuple(0 if of is None or _many(of) else address for of, address in zip(operands, where, strict=True))
     for addresses in dict.fromkeys((few, where)):
-        key = (addresses, options, *facts, *call)
+        key = (addresses, options, forms, x.shape, x.dtype)
         recent = _calls.get(key)
-        if recent and recent.serves(operands, options):
-            if len(_hints) >= MOST_CALLS:
-                _hints.clear()
-            _hints[hint] = recent
+        if recent and recent.serves(given, options):
+            if at_hand:
+                if len(_hints) >= MOST_CALLS:
+                    _hints.clear()
+                _hints[id(operands[0])] = recent
             return key, recent.plan
     return key, None
 
 
-def plan_anew(key: Key, operands: tuple[Array, ...], make: Callable[..., Any]) -> Any:
+def plan_anew(key: Key, given: Given, make: Callable[..., Any]) -> Any:
     """Return the plan that `make` makes of the operands, and remember it: if it keeps all of them, when such a call was seen before.
 
     `make` is told whether the plan has to keep its weights: not where they are many.
     """
     where, options, *rest = key
-    many = [*map(_many, operands)]
-    comparable = [of.flags.c_contiguous and of.nbytes <= MOST_BYTES for of in operands]
+    operands = given[1:]
+    many = [of is not None and _many(of) for of in operands]
+    comparable = [of is None or (of.flags.c_contiguous and of.nbytes <= MOST_BYTES) for of in operands]
     again = all(comparable) and _calls.get(key, operands) is None
     # Made of copies: what another thread writes to the weights meanwhile is then not taken for what was packed.
-    made_of = [of.copy() if again or not large else of for of, large in zip(operands, many, strict=True)]
+    made_of = [
+        of.copy() if of is not None and (again or not large) else of for of, large in zip(operands, many, strict=True)
+    ]
     plan = make(*made_of, keeps=not any(many))
     kept = [plan.keeps or not large for large in many]
     if all(able or not keeps for able, keeps in zip(comparable, kept, strict=True)):
-        copies = tuple(of if keeps else NOTHING for of, keeps in zip(made_of, kept, strict=True))
+        copies = tuple(of if keeps else None for of, keeps in zip(made_of, kept, strict=True))
         addresses = tuple(address if keeps else 0 for address, keeps in zip(where, kept, strict=True))
-        recent = Recent(plan, rest[: len(operands)], copies, options) if again or not plan.keeps else None
+        recent = Recent.of(plan, given, (None, *copies), options) if again or not plan.keeps else None
         _remember((addresses, options, *rest), recent)
     return plan
+
+
+def _form(array: Array | None) -> Array | None:
+    """Return an array of the same shape, strides and type, whose elements are not there."""
+    return None if array is None else as_strided(np.empty(1, array.dtype), array.shape, array.strides, writeable=False)
 
 
 def _many(weight: Array) -> bool:

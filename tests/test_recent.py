@@ -7,6 +7,7 @@ import pytest
 
 import npconv as nc
 from npconv import recent
+from npconv.kernels import comparing
 from npconv.kernels.comparing import comparison
 
 X = np.arange(1.0, 37.0, dtype=np.float32).reshape(1, 4, 3, 3)
@@ -15,36 +16,70 @@ X = np.arange(1.0, 37.0, dtype=np.float32).reshape(1, 4, 3, 3)
 def plans_of(*calls: Any) -> list[Any]:
     """Return the plans that are found for calls, before each of which nothing but the calls before was made."""
     found: list[Any] = []
-    find, kept = recent.find_plan, recent._calls.copy()
-    recent._calls.clear()
+    at_hand, find, kept = recent.plan_at_hand, recent.find_plan, recent._calls.copy()
+    recent._forget()
+
+    def look_and_note(*given: Any) -> Any:
+        found.append(at_hand(*given))
+        return found[-1]
 
     def find_and_note(*given: Any) -> Any:
-        key, plan = find(*given)
-        found.append(plan)
-        return key, plan
+        key, found[-1] = find(*given)
+        return key, found[-1]
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("npconv.functional.plan_at_hand", look_and_note)
         patch.setattr("npconv.functional.find_plan", find_and_note)
         for call in calls:
             call()
-    recent._calls.clear()
+    recent._forget()
     recent._calls.update(kept)
     return found
 
 
 @pytest.mark.kernels
-def test_arrays_are_compared_with_their_copies_byte_by_byte() -> None:
-    arrays = np.arange(24.0).reshape(2, 3, 4), np.arange(5, dtype=np.int8)
-    copies = tuple(of.copy() for of in arrays)
-    assert comparison(2)((arrays, copies))
-    arrays[1][-1] = 0
-    assert not comparison(2)((arrays, copies))
-    assert comparison(2)((arrays, (copies[0], np.empty(0))))
-    arrays[0][1, 2, 3] = np.nan
-    assert not comparison(1)((arrays[:1], copies[:1]))
-    wrong: Any = ((None,), copies[:1])
-    with pytest.raises((AttributeError, TypeError)):
-        comparison(1)(wrong)
+def test_a_call_is_compared_with_the_one_that_was_kept() -> None:
+    x, weight = np.zeros((2, 3)), np.arange(24.0).reshape(2, 3, 4)
+    same = comparison(3, 2)
+    kept, sizes = (x.copy(), weight.copy(), None), np.array([0, weight.nbytes, 0])
+    options = "same", 1000
+
+    def is_same(*given: Any, of: Any = options) -> bool:
+        return same((given, kept, sizes, of, options))
+
+    assert is_same(x, weight, None)
+    # Of what is compared by its form alone the numbers do not matter.
+    x[0, 0] = 1
+    assert is_same(x, weight, None)
+    others: list[Any] = [
+        x.T,
+        x[:, :2],
+        x[:, :, None],
+        x.reshape(3, 2),
+        x.view(np.int64),
+        x.view(np.matrix),
+        x.tolist(),
+        None,
+        1,
+    ]
+    assert not any(is_same(other, weight, None) for other in others)
+    assert not is_same(x, weight, x)
+    assert not is_same(x, weight)
+    assert not is_same(x, weight, None, of=("same", int("1000")))
+    assert not is_same(x, weight, None, of=options[:1])
+    weight[1, 2, 3] = np.nan
+    assert not is_same(x, weight, None)
+    kept[1][1, 2, 3] = np.nan
+    assert is_same(x, weight, None)
+    weight[0, 0, 0] = -0.0
+    assert not is_same(x, weight, None)
+
+
+def test_where_numpy_describes_arrays_otherwise_python_compares(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert comparing.fields_are_known()
+    monkeypatch.setattr(comparing, "EXTENTS", comparing.STRIDES)
+    assert not comparing.fields_are_known()
+    assert comparing.comparison.__wrapped__(1, 0) is comparing.alike
 
 
 def test_the_third_call_uses_the_plan_of_the_second() -> None:
@@ -244,9 +279,54 @@ def test_views_made_anew_for_every_call_are_not_all_remembered(monkeypatch: pyte
     monkeypatch.setattr(recent, "MOST_CALLS", 3)
     weight = np.ones((2, 4, 1, 1), np.float32)
     views = [weight[:] for _ in range(9)]
-    found = plans_of(*[lambda view=view: nc.conv2d(X, view) for view in views])
+    hints = []
+
+    def call(view: Any) -> Any:
+        def and_count() -> None:
+            nc.conv2d(X, view)
+            hints.append(len(recent._hints))
+
+        return and_count
+
+    found = plans_of(*map(call, views))
     assert [plan is not None for plan in found] == [False, False] + [True] * 7
-    assert 0 < len(recent._hints) <= 3
+    assert hints == [0, 0, 1, 2, 3, 1, 2, 3, 1]
+
+
+def test_a_call_that_is_given_the_same_arrays_is_recognised_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    weight, bias = np.ones((2, 4, 2, 2), np.float32), np.ones(2, np.float32)
+    calls: list[Any] = [
+        lambda: nc.conv2d(X, weight, bias, padding=1),
+        lambda: nc.depthwise_conv2d(X, weight.reshape(8, 1, 2, 2)),
+        lambda: nc.separable_conv2d(X, np.ones((4, 1, 2, 2), np.float32), weight.reshape(8, 4)[:, :, None, None]),
+    ]
+    expected = [[call() for _ in range(3)][-1] for call in calls]
+    other = nc.plan_conv2d(X.shape, weight, padding=1)(X)
+    calls[0]()
+
+    def refuse(*_: Any) -> Any:
+        raise LookupError
+
+    monkeypatch.setattr("npconv.functional.find_plan", refuse)
+    assert np.array_equal(calls[0](), expected[0])
+    # Views that were made anew, and whatever differs, are looked for elsewhere.
+    different: list[Any] = [
+        *calls[1:],
+        lambda: nc.conv2d(X, weight, padding=1),
+        lambda: nc.conv2d(X, weight, bias),
+        lambda: nc.conv2d(X, weight, bias, padding=(1, 1)),
+        lambda: nc.conv2d(X.astype(np.float64), weight, bias, padding=1),
+        lambda: nc.conv2d(X[:, ::-1], weight, bias, padding=1),
+        lambda: nc.conv2d(X.tolist(), weight, bias, padding=1),
+    ]
+    for call in different:
+        with pytest.raises(LookupError):
+            call()
+    bias[:] = 0
+    with pytest.raises(LookupError):
+        calls[0]()
+    monkeypatch.undo()
+    assert np.array_equal(calls[0](), other)
 
 
 def test_a_forked_child_remembers_nothing() -> None:

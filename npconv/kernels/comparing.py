@@ -1,7 +1,13 @@
-"""Whether arrays hold what they held: how Python asks it of compiled code, all arrays at once, and what that asks the C library."""
+"""Whether a call is given what a call before was given: how Python asks it of compiled code, for all arguments at once.
 
+After a kernel that filled the caches every step of Python is late. Compiled code reads an array's description where NumPy's C interface
+has it, in a structure whose fields stay where they are, and leaves the bytes to the C library.
+"""
+
+import ctypes
 import functools
 from collections.abc import Callable, Sequence
+from operator import is_
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -10,84 +16,168 @@ from numba.core import cgutils, config, types
 from numba.extending import NativeValue, lower_builtin, models, register_model, type_callable, unbox
 
 from npconv.kernels.compile import from_python
-from npconv.kernels.entry import described
 from npconv.kernels.lowering import INT32, INT64
 
-Arrays: TypeAlias = Sequence[np.ndarray[Any, np.dtype[Any]]]
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+# Arrays or None as they are given and as they were kept, of each how many bytes are compared; options as given and as kept.
+Call: TypeAlias = tuple[Sequence[Array | None], Sequence[Array | None], Array, Sequence[Any], Sequence[Any]]
 
 BYTES = ir.IntType(8).as_pointer()
+# Where an object has its type, and an array its memory, number of axes, extents, strides and type of elements: PyArrayObject_fields.
+TYPE, DATA, AXES, EXTENTS, STRIDES, ELEMENTS = 8, 16, 24, 32, 40, 56
+EXTENT_BYTES = 8
 
 
 @functools.cache
-def comparison(number: int) -> Callable[[tuple[Arrays, Arrays]], bool]:
-    """Return what tells of ``(arrays, copies)``, so many of each, whether the bytes of each array are those of its copy.
+def comparison(arrays: int, options: int) -> Callable[[Call], bool]:
+    """Return what tells of a call of so many arrays and options whether it is the one that was kept.
 
-    Both are C-contiguous. An array of which there is an empty copy is as good as any.
+    An option is what it was if it is the same object; so is None in place of an array. An array is what it was if it has the form of the
+    one that was kept, and as many of its first bytes as are compared.
     """
-    compiled: Any = same_bytes
-    entry: Callable[[tuple[Arrays, Arrays]], bool] = (
-        same_bytes if config.DISABLE_JIT else compiled.compile((PairsType(number),))
-    )
+    compiled: Any = same_call
+    if config.DISABLE_JIT or not fields_are_known():
+        return alike
+    entry: Callable[[Call], bool] = compiled.compile((CallType(arrays, options),))
     return entry
 
 
-def alike(pairs: tuple[Arrays, Arrays]) -> bool:
-    """Return whether arrays have the bytes of their copies."""
-    return all(array.tobytes() == copy.tobytes() for array, copy in zip(*pairs, strict=True) if copy.size)
+def fields_are_known() -> bool:
+    """Return whether an array's description lies where this module looks for it, as it does in CPython with its lock."""
+    array = np.zeros((2, 3), np.int16)[:, 1:]
+
+    def number(place: int, kind: Any = ctypes.c_ssize_t) -> int:
+        value: int = kind.from_address(place).value
+        return value
+
+    at = id(array)
+    extents, strides = (number(at + field) for field in (EXTENTS, STRIDES))
+    return (
+        number(at + TYPE) == id(np.ndarray)
+        and number(at + DATA) == array.ctypes.data
+        and number(at + AXES, ctypes.c_int) == array.ndim
+        and number(at + ELEMENTS) == id(array.dtype)
+        and [number(extents + EXTENT_BYTES * axis) for axis in range(2)] == [*array.shape]
+        and [number(strides + EXTENT_BYTES * axis) for axis in range(2)] == [*array.strides]
+    )
 
 
-class PairsType(types.Type):
-    """The type of so many arrays and as many copies."""
+def alike(call: Call) -> bool:
+    """Return whether a call is the one that was kept."""
+    given, kept, sizes, options, kept_options = call
+    if len(given) != len(kept) or len(options) != len(kept_options) or not all(map(is_, options, kept_options)):
+        return False
+    for array, before, size in zip(given, kept, sizes, strict=True):
+        if array is before:
+            continue
+        if array is None or before is None or type(array) is not type(before):
+            return False
+        if (array.shape, array.strides) != (before.shape, before.strides) or array.dtype is not before.dtype:
+            return False
+        if size and array.tobytes() != before.tobytes():
+            return False
+    return True
 
-    def __init__(self, number: int) -> None:
-        self.number = number
-        super().__init__(f"Pairs({number})")
+
+class CallType(types.Type):
+    """The type of a call of so many arrays and options, beside what was kept of one."""
+
+    def __init__(self, arrays: int, options: int) -> None:
+        self.arrays, self.options = arrays, options
+        super().__init__(f"Call({arrays}, {options})")
 
 
-@register_model(PairsType)
-class PairsModel(models.StructModel):
-    """Of each pair where the array and where its copy begins, and the bytes of the copy."""
+@register_model(CallType)
+class CallModel(models.PrimitiveModel):
+    """Whether the two are alike: that is found out as the call is taken up."""
 
     def __init__(self, manager, typ):
-        places = [f"{part}{i}" for i in range(typ.number) for part in ("array", "copy", "size")]
-        super().__init__(manager, typ, [(name, types.intp) for name in places])
+        super().__init__(manager, typ, ir.IntType(1))
 
 
-@unbox(PairsType)
-def unbox_pairs(typ, passed, c):
-    pairs = cgutils.create_struct_proxy(typ)(c.context, c.builder)
-    arrays, copies = (c.pyapi.tuple_getitem(passed, i) for i in range(2))
-    wrong = cgutils.false_bit
-    for i in range(typ.number):
-        array, not_array = described(c, c.pyapi.tuple_getitem(arrays, i))
-        copy, not_copy = described(c, c.pyapi.tuple_getitem(copies, i))
-        setattr(pairs, f"array{i}", c.builder.ptrtoint(array.data, INT64))
-        setattr(pairs, f"copy{i}", c.builder.ptrtoint(copy.data, INT64))
-        setattr(pairs, f"size{i}", c.builder.mul(copy.nitems, copy.itemsize))
-        wrong = c.builder.or_(wrong, c.builder.or_(not_array, not_copy))
-    with c.builder.if_then(wrong, likely=False):
-        c.pyapi.err_set_string("PyExc_TypeError", "only arrays are compared")
-    return NativeValue(pairs._getvalue(), is_error=wrong)
+@unbox(CallType)
+def unbox_call(typ, passed, c):
+    compared = Comparison(c)
+    given, kept, sizes, options, kept_options = (c.pyapi.tuple_getitem(passed, i) for i in range(5))
+    for items, number in (given, typ.arrays), (kept, typ.arrays), (options, typ.options), (kept_options, typ.options):
+        compared.demand(c.builder.icmp_signed("==", c.pyapi.tuple_size(items), ir.Constant(INT64, number)))
+    for i in range(typ.options):
+        compared.demand(compared.same(*(c.pyapi.tuple_getitem(items, i) for items in (options, kept_options))))
+    numbers = compared.field(sizes, DATA, INT64.as_pointer())
+    for i in range(typ.arrays):
+        array, before = (c.pyapi.tuple_getitem(items, i) for items in (given, kept))
+        with c.builder.if_then(c.builder.not_(compared.same(array, before))):
+            size = c.builder.load(c.builder.gep(numbers, [ir.Constant(INT64, i)]))
+            compared.form_and_bytes(array, before, size)
+    return NativeValue(compared.outcome())
 
 
-@type_callable(alike)
-def type_alike(context):
-    return lambda pairs: types.boolean
+class Comparison:
+    """Emits what compares two things after another, and ends at the first difference."""
+
+    def __init__(self, c):
+        self.builder = c.builder
+        self.differ = c.builder.append_basic_block("differ")
+        self.memcmp = cgutils.get_or_insert_function(
+            c.builder.module, ir.FunctionType(INT32, [BYTES, BYTES, INT64]), "memcmp"
+        )
+
+    def demand(self, condition):
+        """Go on where a condition holds."""
+        further = self.builder.append_basic_block("alike")
+        self.builder.cbranch(condition, further, self.differ)
+        self.builder.position_at_end(further)
+
+    def same(self, one, other):
+        """Emit whether two pointers or numbers are equal."""
+        if isinstance(one.type, ir.PointerType):
+            one, other = (self.builder.ptrtoint(pointer, INT64) for pointer in (one, other))
+        return self.builder.icmp_signed("==", one, other)
+
+    def field(self, item, offset, kind):
+        """Load a field of an object."""
+        place = self.builder.gep(self.builder.bitcast(item, BYTES), [ir.Constant(INT64, offset)])
+        return self.builder.load(self.builder.bitcast(place, kind.as_pointer()))
+
+    def form_and_bytes(self, array, kept, size):
+        """Go on where an array has the form of another, and as many of its bytes."""
+        for offset, kind in (TYPE, INT64), (AXES, INT32), (ELEMENTS, INT64):
+            self.demand(self.same(self.field(array, offset, kind), self.field(kept, offset, kind)))
+        axes = self.builder.zext(self.field(kept, AXES, INT32), INT64)
+        described = self.builder.mul(axes, ir.Constant(INT64, EXTENT_BYTES))
+        for offset, number in (EXTENTS, described), (STRIDES, described), (DATA, size):
+            places = [self.field(item, offset, BYTES) for item in (array, kept)]
+            self.demand(self.same(self.builder.call(self.memcmp, [*places, number]), ir.Constant(INT32, 0)))
+
+    def outcome(self):
+        """Return whether nothing differed."""
+        end, last = self.builder.append_basic_block("end"), self.builder.block
+        self.builder.branch(end)
+        with self.builder.goto_block(self.differ):
+            self.builder.branch(end)
+        self.builder.position_at_end(end)
+        result = self.builder.phi(ir.IntType(1))
+        result.add_incoming(cgutils.true_bit, last)
+        result.add_incoming(cgutils.false_bit, self.differ)
+        return result
 
 
-@lower_builtin(alike, PairsType)
-def emit_alike(context, builder, signature, args):
-    typ = signature.args[0]
-    pairs = cgutils.create_struct_proxy(typ)(context, builder, args[0])
-    memcmp = cgutils.get_or_insert_function(builder.module, ir.FunctionType(INT32, [BYTES, BYTES, INT64]), "memcmp")
-    differ = ir.Constant(INT32, 0)
-    for i in range(typ.number):
-        array, copy = (builder.inttoptr(getattr(pairs, f"{part}{i}"), BYTES) for part in ("array", "copy"))
-        differ = builder.or_(differ, builder.call(memcmp, [array, copy, getattr(pairs, f"size{i}")]))
-    return builder.icmp_signed("==", differ, ir.Constant(INT32, 0))
+def found_alike(call):
+    """Return whether a call is the one that was kept: the twin of what was found out as it was taken up."""
+    return alike(call)
+
+
+@type_callable(found_alike)
+def type_found_alike(context):
+    return lambda call: types.boolean
+
+
+@lower_builtin(found_alike, CallType)
+def emit_found_alike(context, builder, signature, args):
+    return args[0]
 
 
 @from_python
-def same_bytes(pairs):
-    """Return whether arrays have the bytes of their copies: what Python calls."""
-    return alike(pairs)
+def same_call(call):
+    """Return whether a call is the one that was kept: what Python calls."""
+    return found_alike(call)

@@ -60,7 +60,7 @@ class Call:
         workspace = Workspace.of(1, layout.scratch, layout.dtype)
         operands = x, layout.pack(weight), np.empty(0, layout.dtype), y
         entries = layout.entry, dataclasses.replace(layout, kernel=twin(layout.kernel), parts=parts).entry
-        counted, uncounted = (partial(of.enter, (of.job, workspace.own[0], operands)) for of in entries)
+        counted, uncounted = (partial(of.enter, (of.job, workspace.own[0], operands, operands)) for of in entries)
         return cls(counted, uncounted, workspace, entries)
 
     def run(self, kernel: Callable[[], None]) -> float:

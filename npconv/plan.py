@@ -11,6 +11,7 @@ from npconv.arrays import as_array, as_bias, as_out, in_order, result_dtypes
 from npconv.choice import choose, workspaces_of
 from npconv.counts import CountRecord, OpCount, conv2d_counts, is_counting, record
 from npconv.geometry import Geometry, conv2d_geometry
+from npconv.kernels.forms import c_form, fields_are_known
 from npconv.layouts import NotServedError, lay_out
 from npconv.memory import check_room
 from npconv.reuse import allocated
@@ -88,8 +89,12 @@ class Conv2dPlan:
         self._in_place = self.dtype == self._accumulator and self._shuffle_after == 1
         self._workspaces = workspaces_of(self.layout, self.num_threads)
         self._empty = geometry.P == 0
-        # The weights, where the kernel is all that has to be run.
-        self._plain = None if self._empty or not self._in_place else self._weight
+        self._like: tuple[Array, ...] | None = None
+        if self._weight is not None and self._in_place and not self._empty and fields_are_known():
+            # What a kernel is given where it is all that has to be run: arrays of these forms, and what is kept.
+            x, y = (c_form(shape, self.dtype) for shape in (self._x_shape, self.y_shape))
+            x.flags.writeable = False
+            self._like = x, self._weight, self._terms, y
 
     def _packed(self, weight: Array) -> Array:
         """Return weights in the order in which the kernel reads them."""
@@ -129,25 +134,19 @@ class Conv2dPlan:
         >>> plan(np.array([[[[1.0, 2.0, 3.0]]]]))
         array([[[[21., 32.]]]])
         """
-        # What is most often given is seen at once, and the way into the kernel refuses a result that lies in x: a small layer takes less
-        # time than its checks.
+        # What is most often given is seen at once: a small layer takes less time than its checks. The way into a kernel refuses arrays of
+        # another form and a result that lies in x; threads would each refuse them.
         if (
-            self._plain is not None
-            and type(x) is ndarray
-            and x.dtype is self.dtype
-            and x.shape == self._x_shape
-            and x.flags.carray
-            and (
-                out is None
-                or (type(out) is ndarray and out.dtype is self.dtype and out.shape == self.y_shape and out.flags.carray)
-            )
+            self._like is not None
+            and ((out is not None and self.num_threads == 1) or self._is_plain(x, out))
             and not return_counts
             and not is_counting()
         ):
             y = allocated("plan", "the result", self.y_shape, self.dtype) if out is None else out
             try:
-                self._workspaces.run(self.layout.entry, (x, self._plain, self._terms, y), False)
-            except ValueError:
+                _, weight, terms, _ = self._like
+                self._workspaces.run(self.layout.entry, (x, weight, terms, y), False, self._like)
+            except (TypeError, ValueError):
                 pass
             else:
                 return y
@@ -158,6 +157,19 @@ class Conv2dPlan:
         if counting and counts is not None:
             record(CountRecord("conv2d", self.method, x.shape, self.geometry.weight_shape, y.shape, counts))
         return (y, counts) if return_counts else y
+
+    def _is_plain(self, x: Any, out: Any) -> bool:
+        """Return whether x, and the result unless it is None, are as the kernel takes them."""
+        return (
+            type(x) is ndarray
+            and x.dtype is self.dtype
+            and x.shape == self._x_shape
+            and x.flags.carray
+            and (
+                out is None
+                or (type(out) is ndarray and out.dtype is self.dtype and out.shape == self.y_shape and out.flags.carray)
+            )
+        )
 
     def _checked(self, x: Any) -> Array:
         """Return x as an array, if it is one that the plan takes."""

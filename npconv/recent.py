@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from npconv.kernels.comparing import Call, comparison
+from npconv.kernels.forms import form
 from npconv.memory import address_of
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -59,7 +59,8 @@ class Recent:
     def of(cls, plan: Any, given: Given, copies: Given, options: tuple[Any, ...]) -> "Recent":
         """Return what is kept of a call: copies of some operands, and the form of those that have none."""
         kept = tuple(
-            of if copy is None and of is not None else copy for of, copy in zip(map(_form, given), copies, strict=True)
+            form(of.shape, of.strides, of.dtype) if copy is None and of is not None else copy
+            for of, copy in zip(given, copies, strict=True)
         )
         sizes = np.array([0 if copy is None else copy.nbytes for copy in copies])
         return cls(plan, comparison(len(kept), len(options)), kept, sizes, options)
@@ -147,11 +148,6 @@ def plan_anew(key: Key, given: Given, make: Callable[..., Any]) -> Any:
         recent = Recent.of(plan, given, (None, *copies), options) if again or not plan.keeps else None
         _remember((addresses, options, *rest), recent)
     return plan
-
-
-def _form(array: Array | None) -> Array | None:
-    """Return an array of the same shape, strides and type, whose elements are not there."""
-    return None if array is None else as_strided(np.empty(1, array.dtype), array.shape, array.strides, writeable=False)
 
 
 def _many(weight: Array) -> bool:

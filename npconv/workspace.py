@@ -13,6 +13,7 @@ from npconv.kernels.work import LINE
 from npconv.memory import address_of, aligned
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+Arrays: TypeAlias = tuple[Array, ...]
 
 # What a call tallied that nobody counts.
 NOTHING = [0] * LINE
@@ -76,19 +77,23 @@ class Workspace:
             progress,
         )
 
-    def run(self, entry: Entry, operands: tuple[Array, ...]) -> None:
-        """Run a kernel in as many threads as this was made for: operands to read and one to write, C-contiguous, of any axes."""
+    def run(self, entry: Entry, operands: Arrays, like: Arrays | None = None) -> None:
+        """Run a kernel in as many threads as this was made for: operands to read and one to write, C-contiguous, of any axes.
+
+        Nobody has looked at those that are not the same in `like`: they are refused if they have another form.
+        """
+        like = operands if like is None else like
         if len(self.own) > 1:
             self.counted[:] = self.none
-            share(partial(self._run_thread, entry, operands), len(self.own), self.progress)
+            share(partial(self._run_thread, entry, operands, like), len(self.own), self.progress)
         else:
-            entry.enter((entry.job, self.own[0], operands))
+            entry.enter((entry.job, self.own[0], operands, like))
 
-    def _run_thread(self, entry: Entry, operands: tuple[Array, ...], thread: int, desk: int) -> None:
+    def _run_thread(self, entry: Entry, operands: Arrays, like: Arrays, thread: int, desk: int) -> None:
         """Run a kernel as one of the threads, which is a helper if it has a desk."""
         tally = self.given[thread][1]
         tally[THREAD], tally[DESK] = thread, desk
-        entry.enter((entry.job, self.own[thread], operands))
+        entry.enter((entry.job, self.own[thread], operands, like))
 
     def tallied(self) -> list[int]:
         """Return what all threads counted together."""
@@ -121,8 +126,8 @@ class Workspaces:
         self._made_of = num_threads, scratch, dtype
         self._unused = [] if unused is None else unused
 
-    def run(self, entry: Entry, operands: tuple[Array, ...], counted: bool) -> list[int]:
-        """Run a kernel; return what it tallied if that is `counted`."""
+    def run(self, entry: Entry, operands: Arrays, counted: bool, like: Arrays | None = None) -> list[int]:
+        """Run a kernel as `Workspace.run` does; return what it tallied if that is `counted`."""
         # To take from a list is one step, which no other thread comes between.
         try:
             workspace = self._unused.pop()
@@ -130,9 +135,9 @@ class Workspaces:
             workspace = Workspace.of(*self._made_of)
         # A thread alone goes straight to the kernel: after one that filled the caches, every step on the way is late.
         if workspace.alone is None:
-            workspace.run(entry, operands)
+            workspace.run(entry, operands, like)
         else:
-            entry.enter((entry.job, workspace.alone, operands))
+            entry.enter((entry.job, workspace.alone, operands, like or operands))
         tallied = workspace.tallied() if counted else NOTHING
         self._unused.append(workspace)
         return tallied

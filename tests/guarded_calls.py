@@ -98,7 +98,7 @@ def convolve(geometry: Geometry, method: str, draw: random.Random, *, at_end: bo
 def run(layout: Layout, head: list[Any], operands: tuple[Array, ...], own: tuple[Array, ...]) -> None:
     """Enter a layout's kernel with other arrays than a plan would give it."""
     entry = Entry.of(layout.kernel, head, layout.dtype, reads=3, scratch=len(own) > 2)
-    entry.enter((entry.job, written_down((own[0][:0], *own)), operands))
+    entry.enter((entry.job, written_down((own[0][:0], *own)), operands, operands))
 
 
 def separate(draw: random.Random, *, at_end: bool) -> None:

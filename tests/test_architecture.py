@@ -65,7 +65,7 @@ FLOORS = [
     {"kernels.__init__", "kernels.targets"},
     {"kernels.registers"},
     {"kernels.lowering"},
-    {"kernels.calls", "kernels.sharing", "kernels.turning"},
+    {"kernels.calls", "kernels.forms", "kernels.sharing", "kernels.turning"},
     {"kernels.compile"},
     {"kernels.entry"},
     {"kernels.comparing", "kernels.tile"},

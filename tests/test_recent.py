@@ -7,7 +7,6 @@ import pytest
 
 import npconv as nc
 from npconv import recent
-from npconv.kernels import comparing
 from npconv.kernels.comparing import comparison
 
 X = np.arange(1.0, 37.0, dtype=np.float32).reshape(1, 4, 3, 3)
@@ -73,13 +72,6 @@ def test_a_call_is_compared_with_the_one_that_was_kept() -> None:
     assert is_same(x, weight, None)
     weight[0, 0, 0] = -0.0
     assert not is_same(x, weight, None)
-
-
-def test_where_numpy_describes_arrays_otherwise_python_compares(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert comparing.fields_are_known()
-    monkeypatch.setattr(comparing, "EXTENTS", comparing.STRIDES)
-    assert not comparing.fields_are_known()
-    assert comparing.comparison.__wrapped__(1, 0) is comparing.alike
 
 
 def test_the_third_call_uses_the_plan_of_the_second() -> None:

@@ -1,10 +1,9 @@
 """Whether a call is given what a call before was given: how Python asks it of compiled code, for all arguments at once.
 
-After a kernel that filled the caches every step of Python is late. Compiled code reads an array's description where NumPy's C interface
-has it, in a structure whose fields stay where they are, and leaves the bytes to the C library.
+After a kernel that filled the caches every step of Python is late. Compiled code reads the form of an array where NumPy has it, and leaves
+the bytes to the C library.
 """
 
-import ctypes
 import functools
 from collections.abc import Callable, Sequence
 from operator import is_
@@ -12,20 +11,16 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, config, types
+from numba.core import config, types
 from numba.extending import NativeValue, lower_builtin, models, register_model, type_callable, unbox
 
 from npconv.kernels.compile import from_python
-from npconv.kernels.lowering import INT32, INT64
+from npconv.kernels.forms import DATA, Comparison, fields_are_known, has_form
+from npconv.kernels.lowering import INT64
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 # Arrays or None as they are given and as they were kept, of each how many bytes are compared; options as given and as kept.
-Call: TypeAlias = tuple[Sequence[Array | None], Sequence[Array | None], Array, Sequence[Any], Sequence[Any]]
-
-BYTES = ir.IntType(8).as_pointer()
-# Where an object has its type, and an array its memory, number of axes, extents, strides and type of elements: PyArrayObject_fields.
-TYPE, DATA, AXES, EXTENTS, STRIDES, ELEMENTS = 8, 16, 24, 32, 40, 56
-EXTENT_BYTES = 8
+Call: TypeAlias = tuple[Sequence[Any], Sequence[Any], Array, Sequence[Any], Sequence[Any]]
 
 
 @functools.cache
@@ -42,26 +37,6 @@ def comparison(arrays: int, options: int) -> Callable[[Call], bool]:
     return entry
 
 
-def fields_are_known() -> bool:
-    """Return whether an array's description lies where this module looks for it, as it does in CPython with its lock."""
-    array = np.zeros((2, 3), np.int16)[:, 1:]
-
-    def number(place: int, kind: Any = ctypes.c_ssize_t) -> int:
-        value: int = kind.from_address(place).value
-        return value
-
-    at = id(array)
-    extents, strides = (number(at + field) for field in (EXTENTS, STRIDES))
-    return (
-        number(at + TYPE) == id(np.ndarray)
-        and number(at + DATA) == array.ctypes.data
-        and number(at + AXES, ctypes.c_int) == array.ndim
-        and number(at + ELEMENTS) == id(array.dtype)
-        and [number(extents + EXTENT_BYTES * axis) for axis in range(2)] == [*array.shape]
-        and [number(strides + EXTENT_BYTES * axis) for axis in range(2)] == [*array.strides]
-    )
-
-
 def alike(call: Call) -> bool:
     """Return whether a call is the one that was kept."""
     given, kept, sizes, options, kept_options = call
@@ -70,11 +45,7 @@ def alike(call: Call) -> bool:
     for array, before, size in zip(given, kept, sizes, strict=True):
         if array is before:
             continue
-        if array is None or before is None or type(array) is not type(before):
-            return False
-        if (array.shape, array.strides) != (before.shape, before.strides) or array.dtype is not before.dtype:
-            return False
-        if size and array.tobytes() != before.tobytes():
+        if not has_form(array, before) or (size and array.tobytes() != before.tobytes()):
             return False
     return True
 
@@ -108,58 +79,9 @@ def unbox_call(typ, passed, c):
         array, before = (c.pyapi.tuple_getitem(items, i) for items in (given, kept))
         with c.builder.if_then(c.builder.not_(compared.same(array, before))):
             size = c.builder.load(c.builder.gep(numbers, [ir.Constant(INT64, i)]))
-            compared.form_and_bytes(array, before, size)
+            compared.form(array, before)
+            compared.bytes(array, before, size)
     return NativeValue(compared.outcome())
-
-
-class Comparison:
-    """Emits what compares two things after another, and ends at the first difference."""
-
-    def __init__(self, c):
-        self.builder = c.builder
-        self.differ = c.builder.append_basic_block("differ")
-        self.memcmp = cgutils.get_or_insert_function(
-            c.builder.module, ir.FunctionType(INT32, [BYTES, BYTES, INT64]), "memcmp"
-        )
-
-    def demand(self, condition):
-        """Go on where a condition holds."""
-        further = self.builder.append_basic_block("alike")
-        self.builder.cbranch(condition, further, self.differ)
-        self.builder.position_at_end(further)
-
-    def same(self, one, other):
-        """Emit whether two pointers or numbers are equal."""
-        if isinstance(one.type, ir.PointerType):
-            one, other = (self.builder.ptrtoint(pointer, INT64) for pointer in (one, other))
-        return self.builder.icmp_signed("==", one, other)
-
-    def field(self, item, offset, kind):
-        """Load a field of an object."""
-        place = self.builder.gep(self.builder.bitcast(item, BYTES), [ir.Constant(INT64, offset)])
-        return self.builder.load(self.builder.bitcast(place, kind.as_pointer()))
-
-    def form_and_bytes(self, array, kept, size):
-        """Go on where an array has the form of another, and as many of its bytes."""
-        for offset, kind in (TYPE, INT64), (AXES, INT32), (ELEMENTS, INT64):
-            self.demand(self.same(self.field(array, offset, kind), self.field(kept, offset, kind)))
-        axes = self.builder.zext(self.field(kept, AXES, INT32), INT64)
-        described = self.builder.mul(axes, ir.Constant(INT64, EXTENT_BYTES))
-        for offset, number in (EXTENTS, described), (STRIDES, described), (DATA, size):
-            places = [self.field(item, offset, BYTES) for item in (array, kept)]
-            self.demand(self.same(self.builder.call(self.memcmp, [*places, number]), ir.Constant(INT32, 0)))
-
-    def outcome(self):
-        """Return whether nothing differed."""
-        end, last = self.builder.append_basic_block("end"), self.builder.block
-        self.builder.branch(end)
-        with self.builder.goto_block(self.differ):
-            self.builder.branch(end)
-        self.builder.position_at_end(end)
-        result = self.builder.phi(ir.IntType(1))
-        result.add_incoming(cgutils.true_bit, last)
-        result.add_incoming(cgutils.false_bit, self.differ)
-        return result
 
 
 def found_alike(call):

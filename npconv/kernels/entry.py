@@ -19,6 +19,7 @@ from numba.np.arrayobj import populate_array
 from numba.np.numpy_support import from_dtype
 
 from npconv.kernels.compile import from_python
+from npconv.kernels.forms import Comparison, allows, has_form
 from npconv.kernels.lowering import INT64, RegisterTileType
 from npconv.kernels.registers import RegisterTile
 
@@ -33,13 +34,14 @@ AMONG_OPERANDS = "a kernel was given a result to write that lies among what it r
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The way into a driver: ``enter((job, own, operands))``, which refuses operands of other elements, and a result that lies among them.
+    """The way into a driver: ``enter((job, own, operands, like))``, which refuses other operands, and a result that lies among them.
 
     Attributes
     ----------
     enter : callable
         What is called. `own` is what `written_down` makes of integers that begin as zeros, of counters and tally, and of scratch twice if
-        there is some; operands are arrays to read and one to write, C-contiguous and of the size of elements that was said.
+        there is some; operands are arrays to read and one to write, C-contiguous and of the size of elements that was said. Each is the
+        same object as in `like`, and then somebody has looked at it, or it has the form of what stands there.
     job : ndarray of int64
         All that stays the same from call to call.
     head : tuple
@@ -113,10 +115,17 @@ class ArgumentsModel(models.StructModel):
 @unbox(ArgumentsType)
 def unbox_arguments(typ, passed, c):
     given = cgutils.create_struct_proxy(typ)(c.context, c.builder)
-    job, own, operands = (c.pyapi.tuple_getitem(passed, i) for i in range(3))
+    job, own, operands, likes = (c.pyapi.tuple_getitem(passed, i) for i in range(4))
+    compared = Comparison(c)
+    for i in range(len(typ.operands)):
+        operand, like = (c.pyapi.tuple_getitem(items, i) for items in (operands, likes))
+        with c.builder.if_then(c.builder.not_(compared.same(operand, like))):
+            compared.form(operand, like)
+            compared.allows(operand, like)
+    fit = compared.outcome()
     given.job, _, not_job = place(c, job, types.int64)
     given.own, _, not_own = place(c, own, types.int64)
-    other, spans = c.builder.or_(not_job, not_own), []
+    other, spans = c.builder.or_(c.builder.not_(fit), c.builder.or_(not_job, not_own)), []
     for i, operand in enumerate(typ.operands):
         address, size, other_array = place(c, c.pyapi.tuple_getitem(operands, i), operand.dtype)
         setattr(given, f"address{i}", address)
@@ -184,7 +193,10 @@ def flat_array(context, builder, typ, address, size):
 
 def hand_over(arguments):
     """Call the driver that a job begins with: the twin of a call by its address."""
-    (driver, *head), (zeros, *own), (*read, y) = arguments
+    (driver, *head), (zeros, *own), (*read, y), likes = arguments
+    for operand, like in zip((*read, y), likes, strict=True):
+        if operand is not like and not (has_form(operand, like) and allows(operand, like)):
+            raise TypeError(OTHER_ARRAYS)
     if any(np.shares_memory(operand, y) for operand in read):
         raise ValueError(AMONG_OPERANDS)
     views = [operand.reshape(-1) for operand in read]

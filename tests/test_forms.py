@@ -1,0 +1,87 @@
+"""The form of an array, as compiled code reads it."""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+import pytest
+
+import npconv as nc
+from npconv.kernels import comparing, forms
+from npconv.kernels.forms import allows, c_form, fields_are_known, form, has_form
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+F32 = np.dtype(np.float32)
+
+
+def test_a_form_is_an_array_that_takes_no_memory() -> None:
+    like = form((2**20, 3, 2**20), (8, 0, -4), F32)
+    assert (like.shape, like.strides, like.dtype) == ((2**20, 3, 2**20), (8, 0, -4), F32)
+    assert c_form((2, 3, 4), F32).strides == np.empty((2, 3, 4), F32).strides
+    assert c_form((2, 3, 4), F32).flags.carray
+
+
+def test_an_axis_of_one_has_any_stride() -> None:
+    x = np.zeros((3, 4, 5), F32)
+    for array in (x[None], x.reshape(1, 3, 4, 5), x[1:2][None].transpose(1, 0, 2, 3)):
+        assert has_form(array, c_form(array.shape, F32))
+    assert not has_form(x[:, ::2], c_form((3, 2, 5), F32))
+
+
+def test_what_is_not_aligned_or_not_writable_is_not_allowed_where_it_has_to_be() -> None:
+    like = c_form((3,), F32)
+    bytes_of_four = np.zeros(16, np.uint8)
+    array = bytes_of_four[1:13].view(F32)
+    assert not allows(array, like)
+    array = bytes_of_four[4:].view(F32)
+    assert allows(array, like)
+    array.flags.writeable = False
+    assert not allows(array, like)
+    like.flags.writeable = False
+    assert allows(array, like)
+
+
+def test_fields_lie_where_they_are_looked_for() -> None:
+    assert fields_are_known()
+
+
+@pytest.mark.parametrize("field", ["TYPE", "DATA", "AXES", "EXTENTS", "STRIDES", "ELEMENTS", "FLAGS"])
+def test_fields_that_lie_elsewhere_are_not_read(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The memory of an array is not zero there, and no flags are.
+    monkeypatch.setattr(forms, field, {"EXTENTS": forms.STRIDES, "STRIDES": forms.EXTENTS}.get(field, 0))
+    known: Any = fields_are_known
+    assert not known.__wrapped__()
+
+
+def test_where_fields_are_not_known_python_compares(monkeypatch: pytest.MonkeyPatch) -> None:
+    for room in ("npconv.kernels.comparing", "npconv.plan"):
+        monkeypatch.setattr(f"{room}.fields_are_known", lambda: False)
+    uncached: Any = comparing.comparison
+    assert uncached.__wrapped__(1, 0) is comparing.alike
+    x, weight = np.ones((1, 2, 5, 5), F32), np.ones((3, 2, 3, 3), F32)
+    plan = nc.plan_conv2d(x.shape, weight)
+    assert np.array_equal(plan(x, np.empty(plan.y_shape, F32)), np.full(plan.y_shape, 18))
+
+
+FORMS: dict[str, Callable[[Array], Any]] = {
+    "new axis": lambda image: image[None],
+    "reversed": lambda image: image[None, :, ::-1],
+    "list": lambda image: [image],
+    "half": lambda image: image[None].astype(np.float16),
+    "columns first": lambda image: np.asfortranarray(image)[None],
+    "read-only": lambda image: np.broadcast_to(image, (1, *image.shape)),
+}
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("take", FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_plan_takes_x_of_any_form(take: Callable[[Array], Any], threads: int) -> None:
+    image = np.arange(2.0 * 30 * 300, dtype=F32).reshape(2, 30, 300) % 17
+    weight = np.arange(96 * 2 * 9.0, dtype=F32).reshape(96, 2, 3, 3) % 5
+    plan = nc.plan_conv2d((1, 2, 30, 300), weight, num_threads=threads)
+    assert plan.num_threads == threads
+    given = take(image)
+    expected = nc.plan_conv2d((1, 2, 30, 300), weight.astype(np.float64))(np.asarray(given, np.float64))
+    assert np.array_equal(plan(given, np.empty(plan.y_shape, F32)), expected)
+    assert np.array_equal(plan(given), expected)

@@ -73,15 +73,25 @@ FORMS: dict[str, Callable[[Array], Any]] = {
 }
 
 
-@pytest.mark.kernels
-@pytest.mark.parametrize("take", FORMS.values(), ids=FORMS)
-@pytest.mark.parametrize("threads", [1, 2])
-def test_a_plan_takes_x_of_any_form(take: Callable[[Array], Any], threads: int) -> None:
-    image = np.arange(2.0 * 30 * 300, dtype=F32).reshape(2, 30, 300) % 17
-    weight = np.arange(96 * 2 * 9.0, dtype=F32).reshape(96, 2, 3, 3) % 5
-    plan = nc.plan_conv2d((1, 2, 30, 300), weight, num_threads=threads)
-    assert plan.num_threads == threads
+def check_forms(plan: nc.Conv2dPlan, image: Array, weight: Array, take: Callable[[Array], Any]) -> None:
+    """Demand of a plan that it takes an image in some form."""
     given = take(image)
-    expected = nc.plan_conv2d((1, 2, 30, 300), weight.astype(np.float64))(np.asarray(given, np.float64))
+    expected = nc.plan_conv2d((1, *image.shape), weight.astype(np.float64))(np.asarray(given, np.float64))
     assert np.array_equal(plan(given, np.empty(plan.y_shape, F32)), expected)
     assert np.array_equal(plan(given), expected)
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("take", FORMS.values(), ids=FORMS)
+def test_a_plan_takes_x_of_any_form(take: Callable[[Array], Any]) -> None:
+    image, weight = np.arange(24, dtype=F32).reshape(2, 3, 4), np.arange(24, dtype=F32).reshape(3, 2, 2, 2)
+    check_forms(nc.plan_conv2d((1, 2, 3, 4), weight), image, weight, take)
+
+
+@pytest.mark.parametrize("take", FORMS.values(), ids=FORMS)
+def test_threads_take_x_of_any_form(take: Callable[[Array], Any]) -> None:
+    image = np.arange(2.0 * 30 * 300, dtype=F32).reshape(2, 30, 300) % 17
+    weight = np.arange(96 * 2 * 9.0, dtype=F32).reshape(96, 2, 3, 3) % 5
+    plan = nc.plan_conv2d((1, 2, 30, 300), weight, num_threads=2)
+    assert plan.num_threads == 2
+    check_forms(plan, image, weight, take)

@@ -136,17 +136,24 @@ class Conv2dPlan:
         """
         # What is most often given is seen at once: a small layer takes less time than its checks. The way into a kernel refuses arrays of
         # another form and a result that lies in x; threads would each refuse them.
+        like = self._like
         if (
-            self._like is not None
+            like is not None
             and ((out is not None and self.num_threads == 1) or self._is_plain(x, out))
             and not return_counts
             and not is_counting()
         ):
             y = allocated("plan", "the result", self.y_shape, self.dtype) if out is None else out
+            operands, entry = (x, like[1], like[2], y), self.layout.entry
             try:
-                _, weight, terms, _ = self._like
-                self._workspaces.run(self.layout.entry, (x, weight, terms, y), False, self._like)
-            except (TypeError, ValueError):
+                if self.num_threads == 1:
+                    # As `Workspaces.run` does.
+                    workspace = self._workspaces.unused.pop()
+                    entry.enter((entry.job, workspace.alone, operands, like))
+                    self._workspaces.unused.append(workspace)
+                else:
+                    self._workspaces.run(entry, operands, False, like)
+            except (IndexError, TypeError, ValueError):
                 pass
             else:
                 return y

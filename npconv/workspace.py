@@ -124,13 +124,13 @@ class Workspaces:
         unused: list[Workspace] | None = None,
     ) -> None:
         self._made_of = num_threads, scratch, dtype
-        self._unused = [] if unused is None else unused
+        self.unused = [] if unused is None else unused
 
     def run(self, entry: Entry, operands: Arrays, counted: bool, like: Arrays | None = None) -> list[int]:
         """Run a kernel as `Workspace.run` does; return what it tallied if that is `counted`."""
         # To take from a list is one step, which no other thread comes between.
         try:
-            workspace = self._unused.pop()
+            workspace = self.unused.pop()
         except IndexError:
             workspace = Workspace.of(*self._made_of)
         # A thread alone goes straight to the kernel: after one that filled the caches, every step on the way is late.
@@ -139,5 +139,5 @@ class Workspaces:
         else:
             entry.enter((entry.job, workspace.alone, operands, like or operands))
         tallied = workspace.tallied() if counted else NOTHING
-        self._unused.append(workspace)
+        self.unused.append(workspace)
         return tallied

@@ -54,7 +54,7 @@ class Target:
 # Rows of a tile and the vectors it may have. A short table, since every tile that is used is compiled once: rows that divide the
 # usual numbers of filters, vectors that divide the usual widths, and many sums wherever there is room for them.
 TILES = {
-    1: (1, 3, 6),
+    1: (1, 2, 3, 6),
     2: (1, 3, 6),
     4: (1, 2, 3, 4, 6),
     6: (1, 2, 4),

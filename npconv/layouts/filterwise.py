@@ -40,6 +40,9 @@ WEIGHTS_BYTES = SUMS_BYTES = 16 * 1024
 CYCLES_OF_A_COPY, CYCLES_OF_A_ROW = 2, 6
 # Cycles until a pixel comes, whose channel is far from the one before and whose image is too large for the second-level cache.
 CYCLES_OF_A_FAR_PIXEL = 4
+# Cycles of a vector of weights where a band is one tile, so that each is used once and comes from the second-level cache, and of such a
+# tile beside them.
+CYCLES_OF_A_LONE_VECTOR, CYCLES_OF_A_LONE_TILE = 2.4, 40
 # Cycles of a pixel where a stride is multiplied with that the tile does not know.
 CYCLES_OF_A_STRIDE = 2
 
@@ -158,7 +161,11 @@ class Rows:
         # A block of as many vectors as they have lanes is turned by an exchange of each with another as often as lanes can be halved.
         blocks = self.vectors * -(-pixels // self.lanes)
         turns = blocks * self.lanes * (self.lanes.bit_length() - 1)
-        return tile_cycles(pixels, self.vectors, g.K) + g.K * each + turns
+        # A single pixel leaves no choice of what to read side by side.
+        multiplying = tile_cycles(pixels, self.vectors if pixels > 1 else 1, g.K)
+        if self.tiles == 1:
+            multiplying = max(multiplying, g.K * CYCLES_OF_A_LONE_VECTOR * self.vectors + CYCLES_OF_A_LONE_TILE)
+        return multiplying + g.K * each + turns
 
 
 def tiles_for(g: Geometry, *, integer: bool) -> Iterator[tuple[int, int, int]]:

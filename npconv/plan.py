@@ -14,7 +14,6 @@ from npconv.geometry import Geometry, conv2d_geometry
 from npconv.kernels.forms import c_form, fields_are_known
 from npconv.layouts import NotServedError, lay_out
 from npconv.memory import check_room
-from npconv.reuse import allocated
 from npconv.threads import get_num_threads
 from npconv.useful import useful
 
@@ -89,12 +88,8 @@ class Conv2dPlan:
         self._in_place = self.dtype == self._accumulator and self._shuffle_after == 1
         self._workspaces = workspaces_of(self.layout, self.num_threads)
         self._empty = geometry.P == 0
-        self._like: tuple[Array, ...] | None = None
-        if self._weight is not None and self._in_place and not self._empty and fields_are_known():
-            # What a kernel is given where it is all that has to be run: arrays of these forms, and what is kept.
-            x, y = (c_form(shape, self.dtype) for shape in (self._x_shape, self.y_shape))
-            x.flags.writeable = False
-            self._like = x, self._weight, self._terms, y
+        # The way into the kernel, where one thread runs it and nothing else has to be done: known from the first call on.
+        self._straight: tuple[Any, ...] | None = None
 
     def _packed(self, weight: Array) -> Array:
         """Return weights in the order in which the kernel reads them."""
@@ -134,52 +129,36 @@ class Conv2dPlan:
         >>> plan(np.array([[[[1.0, 2.0, 3.0]]]]))
         array([[[[21., 32.]]]])
         """
-        # What is most often given is seen at once: a small layer takes less time than its checks. The way into a kernel refuses arrays of
-        # another form and a result that lies in x; threads would each refuse them.
-        like = self._like
-        if (
-            like is not None
-            and ((out is not None and self.num_threads == 1) or self._is_plain(x, out))
-            and not return_counts
-            and not is_counting()
-        ):
-            y = allocated("plan", "the result", self.y_shape, self.dtype) if out is None else out
-            operands, entry = (x, like[1], like[2], y), self.layout.entry
+        # What is most often given goes straight to the kernel: a small layer takes less time than its checks. The way in refuses arrays of
+        # another form, and a result that lies in x.
+        straight = self._straight
+        if straight is not None and out is not None and not return_counts and not is_counting():
+            enter, job, weight, terms, like, unused = straight
             try:
-                if self.num_threads == 1:
-                    # As `Workspaces.run` does.
-                    workspace = self._workspaces.unused.pop()
-                    entry.enter((entry.job, workspace.alone, operands, like))
-                    self._workspaces.unused.append(workspace)
-                else:
-                    self._workspaces.run(entry, operands, False, like)
+                workspace = unused.pop()
+                enter((job, workspace.alone, (x, weight, terms, out), like))
             except (IndexError, TypeError, ValueError):
                 pass
             else:
-                return y
+                unused.append(workspace)
+                return out
         x = self._checked(x)
         y = as_out("plan", out, self.y_shape, self.dtype, (x,))
         counting = is_counting()
         counts = self.run(x, y, counted=return_counts or counting)
         if counting and counts is not None:
             record(CountRecord("conv2d", self.method, x.shape, self.geometry.weight_shape, y.shape, counts))
+        if straight is None and self.num_threads == 1 and self._in_place and not self._empty and fields_are_known():
+            like = c_form(self._x_shape, self.dtype), self._weight, self._terms, c_form(self.y_shape, self.dtype)
+            like[0].flags.writeable = False
+            entry = self.layout.entry
+            self._straight = entry.enter, entry.job, self._weight, self._terms, like, self._workspaces.unused
         return (y, counts) if return_counts else y
-
-    def _is_plain(self, x: Any, out: Any) -> bool:
-        """Return whether x, and the result unless it is None, are as the kernel takes them."""
-        return (
-            type(x) is ndarray
-            and x.dtype is self.dtype
-            and x.shape == self._x_shape
-            and x.flags.carray
-            and (
-                out is None
-                or (type(out) is ndarray and out.dtype is self.dtype and out.shape == self.y_shape and out.flags.carray)
-            )
-        )
 
     def _checked(self, x: Any) -> Array:
         """Return x as an array, if it is one that the plan takes."""
+        if type(x) is ndarray and x.dtype is self.dtype and x.shape == self._x_shape:
+            return x
         array = as_array("plan", "x", x)
         if array.shape != self._x_shape:
             raise ValueError(

@@ -19,7 +19,7 @@ from numba.np.arrayobj import populate_array
 from numba.np.numpy_support import from_dtype
 
 from npconv.kernels.compile import from_python
-from npconv.kernels.forms import Comparison, allows, has_form
+from npconv.kernels.forms import DATA, Comparison, allows, fields_are_known, has_form
 from npconv.kernels.lowering import INT64, RegisterTileType
 from npconv.kernels.registers import RegisterTile
 
@@ -123,9 +123,12 @@ def unbox_arguments(typ, passed, c):
             compared.form(operand, like)
             compared.allows(operand, like)
     fit = compared.outcome()
-    given.job, _, not_job = place(c, job, types.int64)
-    given.own, _, not_own = place(c, own, types.int64)
-    other, spans = c.builder.or_(c.builder.not_(fit), c.builder.or_(not_job, not_own)), []
+    # What was written down is ours alone, and never something else.
+    given.job, given.own = (
+        compared.field(numbers, DATA, INT64) if fields_are_known() else place(c, numbers, types.int64)[0]
+        for numbers in (job, own)
+    )
+    other, spans = c.builder.not_(fit), []
     for i, operand in enumerate(typ.operands):
         address, size, other_array = place(c, c.pyapi.tuple_getitem(operands, i), operand.dtype)
         setattr(given, f"address{i}", address)

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from npconv.memory import Array, DType, Shape
-from npconv.reuse import allocated
+from npconv.memory import Array, DType, Shape, allocated
+from npconv.reuse import new_result
 
 FLOATS = tuple(np.dtype(name) for name in ("float16", "float32", "float64"))
 INTEGERS = tuple(np.dtype(name) for name in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"))
@@ -222,7 +222,7 @@ def as_out(operation: str, out: object, shape: Shape, dtype: DType, inputs: Iter
     (1, 2, 3, 3)
     """
     if out is None:
-        return allocated(operation, "the result", shape, dtype if dtype.isnative else _native(dtype))
+        return new_result(operation, "the result", shape, _native(dtype))
     # What is nearly always given is seen at once: a small layer takes less time than its checks.
     if (
         type(out) is np.ndarray

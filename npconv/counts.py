@@ -291,7 +291,7 @@ class Counting:
 
 
 _active: ContextVar[tuple[Counting, ...]] = ContextVar("npconv_counting", default=())
-# Whether there ever was a block: to ask that is sooner done than to look the context up.
+# Whether there ever was a block: who never counts need not look the context up.
 _begun = False
 
 

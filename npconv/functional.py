@@ -1,6 +1,6 @@
 """Convolution and its relatives as functions: check the call, plan it, run it, count it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -281,16 +281,24 @@ def _convolve(
 ) -> Any:  # fmt: skip
     given: tuple[Any, ...] = x, weight, bias
     options = stride, padding, dilation, groups, method, shuffle_groups, get_num_threads()
-    y, plan = None, plan_at_hand(given, options)
+    plan = plan_at_hand(given, options)
     if plan is None:
-        given = _operands(operation, ("x", "weight"), given)
-        key, plan = find_plan(given, options)
-        if plan is None:
-            y, plan = _planned(operation, given, options, out, key)
-    if y is None:
+        given, y, plan = _looked_for(operation, ("x", "weight"), given, options, out, _planned)
+    else:
         y = as_out(operation, out, plan.y_shape, plan.dtype, given)
     counts = plan.run(given[0], y, counted=return_counts or is_counting(), weight=given[1])
     return y if counts is None else _handed_over(operation, plan.method, given, y, counts, return_counts)
+
+
+def _looked_for(
+    operation: str, names: tuple[str, ...], given: tuple[Any, ...], options: tuple[Any, ...], out: Any, planned: Callable[..., Any]
+) -> tuple[Any, ...]:  # fmt: skip
+    """Return the operands as arrays, where the result goes, and the plan of a call that is not at hand: one before, or a new one."""
+    given = _operands(operation, names, given)
+    key, plan = find_plan(given, options)
+    if plan is None:
+        return given, *planned(operation, given, options, out, key)
+    return given, as_out(operation, out, plan.y_shape, plan.dtype, given), plan
 
 
 def _operands(operation: str, names: Sequence[str], given: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -322,13 +330,11 @@ def _planned(
 
 def _separate(given: tuple[Any, ...], options: tuple[Any, ...], out: Any, return_counts: bool) -> Any:
     operation = "separable_conv2d"
-    y, plan = None, plan_at_hand(given, options)
+    plan = plan_at_hand(given, options)
     if plan is None:
-        given = _operands(operation, ("x", "depthwise_weight", "pointwise_weight"), given)
-        key, plan = find_plan(given, options)
-        if plan is None:
-            y, plan = _separable_plan(operation, given, options, out, key)
-    if y is None:
+        names = "x", "depthwise_weight", "pointwise_weight"
+        given, y, plan = _looked_for(operation, names, given, options, out, _separable_plan)
+    else:
         y = as_out(operation, out, plan.y_shape, plan.dtype, given)
     counts = plan.run(given[0], y, counted=return_counts or is_counting(), pointwise=given[2])
     return y if counts is None else _handed_over(operation, plan.method, given, y, counts, return_counts)

@@ -21,6 +21,7 @@ from npconv.kernels.compile import cache_folder
 from npconv.kernels.targets import target
 from npconv.memory import check_room
 from npconv.plan import make_plan
+from npconv.recent import CALLS
 from npconv.threads import get_num_threads
 
 # One layer of each common kind: 3x3, 1x1, grouped 3x3, depthwise 3x3 at stride 1 and 2.
@@ -74,7 +75,8 @@ def warmup(layers: Iterable[tuple[Any, ...]] = COMMON_LAYERS, *, dtypes: Iterabl
         for x_shape, weight_shape, options in wanted:
             _run_once(x_shape, weight_shape, dtype, **options)
     # What a repeated call is recognised by.
-    comparison(3, 7)
+    for call in CALLS:
+        comparison(*call)
     return time.perf_counter() - begin
 
 

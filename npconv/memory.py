@@ -48,9 +48,20 @@ def check_room(operation: str, what: str, shape: Shape, dtype: DType) -> None:
     extents = size or math.prod(extent for extent in shape if extent) * dtype.itemsize
     if extents > sys.maxsize:
         limit = f"its extents span {extents}, and NumPy addresses {sys.maxsize} at most"
-        raise no_room(operation, what, shape, dtype, limit)
+        raise _no_room(operation, what, shape, dtype, limit)
     if size > _physical_memory():
-        raise no_room(operation, what, shape, dtype, f"this machine has {_physical_memory()} bytes of memory")
+        raise _no_room(operation, what, shape, dtype, f"this machine has {_physical_memory()} bytes of memory")
+
+
+def allocated(operation: str, what: str, shape: Shape, dtype: DType) -> Array:
+    """Return an uninitialised array, or say why there is no room for it."""
+    # There is room for little, and nothing to find out.
+    if not 0 < math.prod(shape) * dtype.itemsize < WORTH_ALIGNING:
+        check_room(operation, what, shape, dtype)
+    try:
+        return empty(shape, dtype)
+    except MemoryError:
+        raise _no_room(operation, what, shape, dtype, "the system has no such block to give") from None
 
 
 def empty(shape: Shape, dtype: DType) -> Array:
@@ -74,7 +85,7 @@ def address_of(array: Array) -> int:
         return array.ctypes.data
 
 
-def no_room(operation: str, what: str, shape: Shape, dtype: DType, limit: str) -> MemoryError:
+def _no_room(operation: str, what: str, shape: Shape, dtype: DType, limit: str) -> MemoryError:
     """Return the error for an array that does not fit."""
     return MemoryError(
         f"{operation}: {what} of shape {shape} takes {math.prod(shape) * dtype.itemsize} bytes, but {limit}."

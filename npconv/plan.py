@@ -136,12 +136,18 @@ class Conv2dPlan:
             enter, job, weight, terms, like, unused = straight
             try:
                 workspace = unused.pop()
-                enter((job, workspace.alone, (x, weight, terms, out), like))
-            except (IndexError, TypeError, ValueError):
+            except IndexError:
                 pass
             else:
-                unused.append(workspace)
-                return out
+                try:
+                    enter((job, workspace.alone, (x, weight, terms, out), like))
+                except (TypeError, ValueError):
+                    # Looked at again below.
+                    pass
+                else:
+                    return out
+                finally:
+                    unused.append(workspace)
         x = self._checked(x)
         y = as_out("plan", out, self.y_shape, self.dtype, (x,))
         counting = is_counting()

@@ -11,7 +11,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -25,6 +25,8 @@ Key: TypeAlias = tuple[Any, ...]
 # The operands of a call: x, weights, and a bias or None.
 Given: TypeAlias = tuple[Any, ...]
 
+# Operands and options of a call: of `conv2d` and what is like it, and of `separable_conv2d`.
+CALLS = (3, 7), (4, 4)
 # Calls that are remembered at most, bytes of the weights of one of them, and of all that is kept for them.
 MOST_CALLS, MOST_BYTES, MOST_BYTES_OF_ALL = 256, 16 * 1024 * 1024, 128 * 1024 * 1024
 # Bytes of weights that are better packed at every call.
@@ -47,13 +49,17 @@ class Recent:
         How many bytes of each are compared: those of the copies.
     options : tuple
         The options of the call.
+    nbytes : int
+        Bytes that are kept: weights as they were given, and packed.
     """
 
     plan: Any
     same: Callable[[Call], bool]
-    kept: Given
+    # Not to be read, and so not to be printed: some have no elements.
+    kept: Given = field(repr=False)
     sizes: Array
     options: tuple[Any, ...]
+    nbytes: int
 
     @classmethod
     def of(cls, plan: Any, given: Given, copies: Given, options: tuple[Any, ...]) -> "Recent":
@@ -62,13 +68,8 @@ class Recent:
             form(of.shape, of.strides, of.dtype) if copy is None and of is not None else copy
             for of, copy in zip(given, copies, strict=True)
         )
-        sizes = np.array([0 if copy is None else copy.nbytes for copy in copies])
-        return cls(plan, comparison(len(kept), len(options)), kept, sizes, options)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that are kept: weights as they were given, and packed."""
-        return 2 * int(self.sizes.sum())
+        sizes = [0 if copy is None else copy.nbytes for copy in copies]
+        return cls(plan, comparison(len(kept), len(options)), kept, np.array(sizes), options, 2 * sum(sizes))
 
     def serves(self, given: Given, options: tuple[Any, ...]) -> bool:
         """Return whether operands of the same forms hold what was kept, and options that are equal are written alike.
@@ -110,7 +111,7 @@ def find_plan(given: Given, options: tuple[Any, ...]) -> tuple[Key, Any]:
     try:
         hash(options)
     except TypeError:
-        options, at_hand = (repr(options),), False
+        options, at_hand = (repr(options),) * len(options), False
     forms = tuple(of if of is None else (of.shape, of.strides, of.dtype) for of in operands)
     where = tuple(0 if of is None else address_of(of) for of in operands)
     few = tuple(0 if of is None or _many(of) else address for of, address in zip(operands, where, strict=True))

@@ -12,7 +12,7 @@ from npconv.geometry import Geometry
 from npconv.layouts import Layout, NotServedError
 from npconv.layouts.separable import OnePass, one_pass, separable_layout
 from npconv.plan import make_plan
-from npconv.reuse import allocated
+from npconv.reuse import new_result
 from npconv.useful import useful
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -53,6 +53,8 @@ class SeparablePlan:
     ----------
     geometry : Geometry
         Shapes and options of the pointwise part.
+    y_shape : tuple of int
+        Shape of the result.
     dtype : numpy.dtype
         Type of the result.
     method : str
@@ -103,7 +105,7 @@ class SeparablePlan:
         """
         if self._pass is None:
             first, last = self._parts
-            between = allocated(self._operation, "the depthwise result", self._geometries[0].y_shape, self.dtype)
+            between = new_result(self._operation, "the depthwise result", self._geometries[0].y_shape, self.dtype)
             each = first.run(x, between, counted=counted), last.run(between, y, counted=counted, weight=pointwise)
             return sum(filter(None, each), OpCount()) if counted else None
         if not y.size:

@@ -34,9 +34,9 @@ class Workspace:
     given : list of tuple
         For each thread what a kernel is given last: the counters, the thread's tally, its scratch and a read-only view of it.
     own : list
-        The same, written down, with the counters before it if a thread is alone: it sets them to zero itself.
+        The same, written down, after the counters if a thread is alone: it sets them to zero itself. After none of them, if it is not.
     alone : ndarray of int64, optional
-        The one of a thread that is alone.
+        What is written down for a thread that is alone.
     progress : Progress
         Where threads write down how far they are.
     """
@@ -77,23 +77,19 @@ class Workspace:
             progress,
         )
 
-    def run(self, entry: Entry, operands: Arrays, like: Arrays | None = None) -> None:
-        """Run a kernel in as many threads as this was made for: operands to read and one to write, C-contiguous, of any axes.
-
-        Nobody has looked at those that are not the same in `like`: they are refused if they have another form.
-        """
-        like = operands if like is None else like
+    def run(self, entry: Entry, operands: Arrays) -> None:
+        """Run a kernel in as many threads as this was made for: operands to read and one to write, C-contiguous, of any axes."""
         if len(self.own) > 1:
             self.counted[:] = self.none
-            share(partial(self._run_thread, entry, operands, like), len(self.own), self.progress)
+            share(partial(self._run_thread, entry, operands), len(self.own), self.progress)
         else:
-            entry.enter((entry.job, self.own[0], operands, like))
+            entry.enter((entry.job, self.own[0], operands, operands))
 
-    def _run_thread(self, entry: Entry, operands: Arrays, like: Arrays, thread: int, desk: int) -> None:
+    def _run_thread(self, entry: Entry, operands: Arrays, thread: int, desk: int) -> None:
         """Run a kernel as one of the threads, which is a helper if it has a desk."""
         tally = self.given[thread][1]
         tally[THREAD], tally[DESK] = thread, desk
-        entry.enter((entry.job, self.own[thread], operands, like))
+        entry.enter((entry.job, self.own[thread], operands, operands))
 
     def tallied(self) -> list[int]:
         """Return what all threads counted together."""
@@ -126,18 +122,14 @@ class Workspaces:
         self._made_of = num_threads, scratch, dtype
         self.unused = [] if unused is None else unused
 
-    def run(self, entry: Entry, operands: Arrays, counted: bool, like: Arrays | None = None) -> list[int]:
+    def run(self, entry: Entry, operands: Arrays, counted: bool) -> list[int]:
         """Run a kernel as `Workspace.run` does; return what it tallied if that is `counted`."""
         # To take from a list is one step, which no other thread comes between.
         try:
             workspace = self.unused.pop()
         except IndexError:
             workspace = Workspace.of(*self._made_of)
-        # A thread alone goes straight to the kernel: after one that filled the caches, every step on the way is late.
-        if workspace.alone is None:
-            workspace.run(entry, operands, like)
-        else:
-            entry.enter((entry.job, workspace.alone, operands, like or operands))
+        workspace.run(entry, operands)
         tallied = workspace.tallied() if counted else NOTHING
         self.unused.append(workspace)
         return tallied

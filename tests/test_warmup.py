@@ -43,16 +43,23 @@ for x_shape, weight_shape, options in layers:
     for bias in (None, np.ones(len(weight), np.float32)):
         for _ in range(3):
             nc.conv2d(x, weight, bias, return_counts=True, **options)
-json.dump([seconds, warm, files()], sys.stdout)
+after = files()
+image, depthwise, pointwise = (np.ones(shape, np.float32) for shape in ((1, 4, 9, 20), (4, 1, 3, 3), (4, 4)))
+for _ in range(3):
+    nc.separable_conv2d(image, depthwise, pointwise)
+compared = [name for name in files() if "same_call" in name]
+json.dump([seconds, warm, after, compared], sys.stdout)
 """
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_DISABLE_JIT": "0"}
     command = [sys.executable, "-W", "error", "-c", program, str(tmp_path)]
     result = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    seconds, warm, after = json.loads(result.stdout)
+    seconds, warm, after, compared = json.loads(result.stdout)
     assert seconds > 0
     assert {name.rpartition("-")[0] for name in warm} >= {"npconv.kernels.naive.naive"}
     assert len(warm) >= 2
     assert after == warm
+    # A separable call is compared by what was warmed up, too.
+    assert set(compared) <= set(warm)
 
 
 def test_without_arguments_the_common_layers_are_compiled() -> None:

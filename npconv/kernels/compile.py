@@ -22,6 +22,7 @@ from numba.misc.appdirs import user_cache_dir
 
 # Importing it and what it stands on gives every operation its compiled form.
 from npconv.kernels import turning
+from npconv.kernels.forms import fields_are_known
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -31,12 +32,13 @@ DIGEST_BYTES = 32
 
 
 def fingerprint() -> str:
-    """Return a hash of all that decides the machine code but the CPU: kernel sources, versions, compiler switches.
+    """Return a hash of all that decides the machine code but the CPU: kernel sources, versions, switches, how arrays are described.
 
     Numba's own key holds the bytecode of one function: not its constants, not its callees, no switches.
     """
-    versions = (sys.version, numba.__version__, llvmlite.__version__, config.BOUNDSCHECK, str(config.OPT))
-    digest = hashlib.sha256(repr(versions).encode())
+    versions = sys.version, np.__version__, numba.__version__, llvmlite.__version__
+    decisive = *versions, config.BOUNDSCHECK, str(config.OPT), fields_are_known()
+    digest = hashlib.sha256(repr(decisive).encode())
     for source in sorted(Path(turning.__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:20]

@@ -119,9 +119,12 @@ def unbox_arguments(typ, passed, c):
     compared = Comparison(c)
     for i in range(len(typ.operands)):
         operand, like = (c.pyapi.tuple_getitem(items, i) for items in (operands, likes))
-        with c.builder.if_then(c.builder.not_(compared.same(operand, like))):
-            compared.form(operand, like)
-            compared.allows(operand, like)
+        if fields_are_known():
+            with c.builder.if_then(c.builder.not_(compared.same(operand, like))):
+                compared.form(operand, like)
+                compared.allows(operand, like)
+        else:
+            compared.demand(compared.same(operand, like))
     fit = compared.outcome()
     # What was written down is ours alone, and never something else.
     given.job, given.own = (

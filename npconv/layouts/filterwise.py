@@ -163,8 +163,8 @@ class Rows:
         turns = blocks * self.lanes * (self.lanes.bit_length() - 1)
         # A single pixel leaves no choice of what to read side by side.
         multiplying = tile_cycles(pixels, self.vectors if pixels > 1 else 1, g.K)
-        if self.tiles == 1:
-            multiplying = max(multiplying, g.K * CYCLES_OF_A_LONE_VECTOR * self.vectors + CYCLES_OF_A_LONE_TILE)
+        each_vector = max(CYCLES_OF_A_LONE_VECTOR if self.tiles == 1 else 0, pixels / target().multiply_adds)
+        multiplying = max(multiplying, g.K * self.vectors * each_vector + CYCLES_OF_A_LONE_TILE)
         return multiplying + g.K * each + turns
 
 

@@ -1,5 +1,6 @@
 """Results that lie where others lay that nobody holds any more, and never where somebody may still look."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -97,6 +98,15 @@ def test_small_and_empty_results_are_not_kept() -> None:
     for shape in ((1, 2, 3, 4), (0, 5, 5, 5)):
         assert result(shape).shape == shape
         assert (shape, F32) not in reuse._places
+
+
+def test_a_place_that_another_thread_took_meanwhile_is_not_missed() -> None:
+    class Emptied(deque[Any]):
+        def __len__(self) -> int:
+            return 1
+
+    reuse._places[LARGE, F32] = Emptied()
+    assert result().shape == LARGE
 
 
 def test_threads_never_share_a_place() -> None:

@@ -31,9 +31,9 @@ def comparison(arrays: int, options: int) -> Callable[[Call], bool]:
     one that was kept, and as many of its first bytes as are compared.
     """
     compiled: Any = same_call
-    if config.DISABLE_JIT or not fields_are_known():
+    if not fields_are_known():
         return alike
-    entry: Callable[[Call], bool] = compiled.compile((CallType(arrays, options),))
+    entry: Callable[[Call], bool] = same_call if config.DISABLE_JIT else compiled.compile((CallType(arrays, options),))
     return entry
 
 
